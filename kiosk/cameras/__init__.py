@@ -1,0 +1,1 @@
+"""Cameras: one seam, several kinds."""

@@ -1,0 +1,1 @@
+"""Cards and readers: one result type, one seam, several kinds."""

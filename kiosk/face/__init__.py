@@ -1,0 +1,1 @@
+"""Faces: from a frame to a decision, on the device."""

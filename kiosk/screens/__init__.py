@@ -1,0 +1,1 @@
+"""What the visitor sees, hears and touches. The one door to pygame."""

@@ -1,0 +1,1 @@
+"""The outbox and the way out of it: the only part with a network."""

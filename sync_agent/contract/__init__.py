@@ -1,0 +1,1 @@
+"""What crosses the wire between a kiosk and the sync agent. Imports nothing of ours."""

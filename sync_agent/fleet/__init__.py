@@ -1,0 +1,1 @@
+"""What the centre knows of its devices: enrolment, keys, presence, telemetry."""

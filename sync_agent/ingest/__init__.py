@@ -1,0 +1,1 @@
+"""Take, check, apply, answer: records into the registry, exactly once in effect."""

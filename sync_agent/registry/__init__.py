@@ -1,0 +1,1 @@
+"""The tables and the rules: the only place a business state lives."""

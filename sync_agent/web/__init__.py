@@ -1,0 +1,1 @@
+"""The staff pages: what central staff see of registry and fleet."""

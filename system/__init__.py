@@ -1,0 +1,1 @@
+"""The appliance, the set-up commands, and the outside world for demo and tests."""
