@@ -1,0 +1,134 @@
+"""Every option of the kiosk: typed, bounded, with its unit. Unknown keys are refused; `kiosk --check` prints what is in force."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class BadSettings(Exception):
+    """The settings file cannot be used; the text names each key and what would do."""
+
+
+class Group(BaseModel):
+    """A group of options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReaderSettings(Group):
+    """The card reader."""
+
+    kind: Literal["pcsc-pages", "absent"] = Field("pcsc-pages", description="Kind of reader; `absent` runs without one.")
+    name: str = Field("", max_length=200, description="Part of the PC/SC reader's name; empty takes the first one.")
+    read_deadline_s: Seconds = Field(8.0, description="A reading that takes longer counts as a stuck reader.")
+
+
+class CameraSettings(Group):
+    """The camera."""
+
+    kind: Literal["picamera", "webcam", "replay", "absent"] = Field("picamera", description="Kind of camera.")
+    device: Annotated[int, Field(ge=0, le=63)] = Field(0, description="Number of the webcam.")
+    film: Path = Field(Path(), description="What `replay` plays; may be a link that is repointed while it plays.")
+
+
+class FaceSettings(Group):
+    """The face match."""
+
+    pack: str = Field("dlib", pattern=r"^[a-z0-9-]{1,32}$", description="Model pack in force.")
+    weights: Path | None = Field(None, description="Folder of the pack's weights; absent takes the one beside the pack.")
+    deadline_s: Seconds = Field(20.0, description="After this long without a decision the try ends.")
+    tries: Annotated[int, Field(ge=1, le=5)] = Field(3, description="Tries before a person decides (S15).")
+
+
+class ScreenSettings(Group):
+    """The window."""
+
+    width: Annotated[int, Field(ge=800, le=3840)] = Field(1280, description="Pixels.")
+    height: Annotated[int, Field(ge=480, le=2160)] = Field(800, description="Pixels.")
+    width_mm: Annotated[float, Field(gt=50, le=2000)] = Field(217.0, description="Width of the panel, millimetres.")
+    language: Literal["zh", "en"] = Field("zh", description="Language at rest and after each visit.")
+    pilot_socket: Path | None = Field(None, description="Remote touches and screenshots for demo and service; absent is off.")
+
+
+class VisitSettings(Group):
+    """How long a visit waits."""
+
+    idle_s: Seconds = Field(30.0, description="Without a touch, before 'are you still there?'.")
+    still_there_s: Seconds = Field(20.0, description="Countdown of 'are you still there?'.")
+    result_s: Seconds = Field(8.0, description="How long a result stays when nobody touches it.")
+    receipt_s: Seconds = Field(5.0, description="How long the visitor waits for the centre's answer before going on.")
+
+
+class NoticeSettings(Group):
+    """What the consent page must name (P01, P25)."""
+
+    version: str = Field("1", max_length=32, description="Version of the notice; goes into every record.")
+    controller: str = Field(max_length=60, description="Who processes the face information.")
+    contact: str = Field(max_length=60, description="How to reach them.")
+
+
+class UplinkSettings(Group):
+    """The way to the centre."""
+
+    resend_s: Seconds = Field(30.0, description="First wait for a receipt before a record is sent again; doubles, full jitter.")
+    retry_max_s: Seconds = Field(300.0, description="Longest wait between two tries to connect or to send.")
+    telemetry_s: Seconds = Field(300.0, description="Between two telemetry messages.")
+    window: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most records under way without receipt.")
+
+
+class OutboxSettings(Group):
+    """The durable outbox."""
+
+    min_free_mb: Annotated[int, Field(ge=1, le=100_000)] = Field(50, description="Below this much free disk no visit starts.")
+
+
+class Settings(Group):
+    """All options of one kiosk."""
+
+    state_dir: Path = Field(description="Everything the kiosk keeps: keys, outbox, sockets, logs.")
+    notice: NoticeSettings
+    reader: ReaderSettings = ReaderSettings()
+    camera: CameraSettings = CameraSettings()
+    face: FaceSettings = FaceSettings()
+    screen: ScreenSettings = ScreenSettings()
+    visit: VisitSettings = VisitSettings()
+    uplink: UplinkSettings = UplinkSettings()
+    outbox: OutboxSettings = OutboxSettings()
+
+    @property
+    def outbox_path(self) -> Path:
+        """The outbox database."""
+        return self.state_dir / "outbox" / "outbox.db"
+
+    @property
+    def identity_dir(self) -> Path:
+        """The device's keys and certificates."""
+        return self.state_dir / "identity"
+
+    @property
+    def uplink_socket(self) -> Path:
+        """Where kiosk and uplink meet."""
+        return self.state_dir / "uplink.sock"
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file (TOML).
+
+    Raises:
+        BadSettings: unreadable, not TOML, unknown keys or values out of bounds; names the key, the value and what would do.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as err:
+        raise BadSettings(f"cannot read settings {str(path)!r}: {err.strerror}") from err
+    except tomllib.TOMLDecodeError as err:
+        raise BadSettings(f"settings {str(path)!r} are not TOML: {err}") from err
+    except ValidationError as err:
+        lines = [f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in err.errors()]
+        raise BadSettings(f"settings {str(path)!r} cannot be used:\n" + "\n".join(lines)) from None
