@@ -1,0 +1,322 @@
+"""The counter a journey works at: a card, a pair of eyes, a screen, and a pen that writes records.
+
+Deadlines, cancellation, the failsafe and the wipe live in `Desk.visit` and nowhere else. A journey touches the world only through
+the desk it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from kiosk.answers import result
+from kiosk.cameras.base import Camera, CameraGone
+from kiosk.cards.document import Document
+from kiosk.cards.reader import CardFault, CardReader
+from kiosk.clock import Clock
+from kiosk.face.result import FaceFault, Glimpse
+from kiosk.face.verify import verify
+from kiosk.face.worker import FaceWorker
+from kiosk.screens import pages
+from kiosk.screens.pages import Sign, Text, Touch
+from kiosk.settings import Settings
+from kiosk.uplink.line import KioskEnd
+from kiosk.uplink.outbox import Filed, Outbox, OutboxBusy, OutboxFull, Progress, State
+from kiosk.uplink.pen import Pen
+from kiosk.waiting import HelpWanted, Left, Screen, Waiting
+from sync_agent.contract.kinds import Case, Cause, Comparison, Consent, Facts, Outcome, Part
+from sync_agent.contract.masking import masked_name, masked_number
+
+log = structlog.get_logger(__name__)
+
+PREVIEW_S: Final = 1 / 60
+"""How often the camera is asked for a new frame, seconds."""
+
+CARD_TRIES: Final = 3
+"""How often a card is tried before the visitor is sent to a person."""
+
+
+class PartLost(Exception):
+    """A part the visit needs does not work; there is another way. `message` is what the visitor reads."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(code)
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The parts of one desk."""
+
+    reader: CardReader
+    camera: Camera
+    face: FaceWorker
+    screen: Screen
+    pen: Pen
+    outbox: Outbox
+    line: KioskEnd
+    clock: Clock
+
+
+class Desk:
+    """One counter. One visit at a time."""
+
+    def __init__(self, counter: Counter, settings: Settings, site: str) -> None:
+        self._parts = counter
+        self._settings = settings
+        self._visitor = Waiting(counter.screen, settings.visit)
+        self._step = ""
+        self.site = site
+        self.tries = settings.face.tries
+
+    # --- the visit ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def visit(self) -> AsyncIterator[None]:
+        """Hold one visit. However it ends, what it left behind is wiped and the card is given back.
+
+        A failure of a journey is logged with its cause and shown as a fault of the kiosk, never as an exception text.
+        """
+        log.info("visit.begun")
+        try:
+            try:
+                yield
+            except HelpWanted:
+                await self._open_case()
+            except CardFault as fault:
+                await self._say_fault(fault.message, fault.code)
+            except (OutboxFull, OutboxBusy) as fault:
+                log.error("visit.record-not-kept", code=fault.code, reason=str(fault))
+                await self._say_fault(fault.message, fault.code)
+        except Left:
+            log.info("visit.left", step=self._step)
+        except Exception as failure:
+            log.exception("visit.failed", step=self._step, failure=type(failure).__name__)
+            await self._failsafe()
+        finally:
+            await self.wipe()
+            log.info("visit.ended")
+        await self._card_back()
+
+    async def wipe(self) -> None:
+        """Forget the visitor: frames, vectors, texts, touches (P05)."""
+        self._step = ""
+        await self._parts.camera.close()
+        await self._parts.face.forget()
+        self._parts.screen.wipe()
+
+    async def await_visitor(self) -> None:
+        """Rest until somebody puts a card down or touches start."""
+        self._parts.screen.show(pages.Attract())
+        card = asyncio.ensure_future(self._card(present=True))
+        touch = asyncio.ensure_future(self._parts.screen.touched())
+        try:
+            await asyncio.wait({card, touch}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            card.cancel()
+            touch.cancel()
+
+    def out_of_service(self, reason: Text, code: str, device: str) -> None:
+        """Say that nothing works now, why, and where to go."""
+        self._parts.screen.show(pages.OutOfService(reason=reason, code=code, device=device))
+
+    # --- what a journey can do ---------------------------------------------------------------------------------------
+
+    async def read_card(self) -> Document:
+        """Have a card put down and read it (S07): no button, and a reason when it does not work (S13).
+
+        Raises:
+            CardFault: it did not work after three tries, or trying again does not help.
+            Left: nobody is there any more.
+        """
+        self._step = "card"
+        fault: CardFault | None = None
+        for left in reversed(range(CARD_TRIES)):
+            await self._present_card(fault)
+            self._parts.screen.show(pages.PresentCard(state=Text("card.reading"), reading=True))
+            try:
+                return await self._parts.reader.read()
+            except CardFault as err:
+                log.warning("card.not-read", code=err.code, reason=str(err), left=left)
+                if left == 0 or not err.retry:
+                    raise
+                fault = err
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def ask_consent(self) -> Consent:
+        """Show the notice and ask for each purpose separately (P01, P02); refusing is of equal standing (P03, P04).
+
+        Raises:
+            Left: nobody is there any more.
+        """
+        self._step = "consent"
+        notice = self._settings.notice
+        page = pages.Consent(compare=False, keep_photo=False, controller=notice.controller, contact=notice.contact)
+        while True:
+            match await self._visitor.ask(page):
+                case Touch.TICK_COMPARE:
+                    page = pages.Consent(not page.compare, page.keep_photo, page.controller, page.contact)
+                case Touch.TICK_PHOTO:
+                    page = pages.Consent(page.compare, not page.keep_photo, page.controller, page.contact)
+                case Touch.AGREE if page.compare:
+                    break
+                case Touch.OTHER_WAY:
+                    page = pages.Consent(False, False, page.controller, page.contact)
+                    break
+                case _:
+                    continue
+        return Consent(notice=notice.version, compare=page.compare, keep_photo=page.keep_photo, at=self._parts.clock.now())
+
+    async def compare(self, document: Document) -> Comparison:
+        """Compare the person in front of the camera with the chip portrait, once (S11). The camera is open only for this.
+
+        Raises:
+            PartLost: no camera or no face worker; a person must compare.
+            Left: the visitor went.
+        """
+        self._step = "face"
+        camera = self._parts.camera
+        try:
+            await camera.open()
+            return await self._visitor.while_looking(self._look(document))
+        except CameraGone as fault:
+            log.error("camera.gone", code=fault.code, reason=str(fault))
+            raise PartLost(fault.message, fault.code) from fault
+        except FaceFault as fault:
+            log.error("face.unavailable", code=fault.code, reason=str(fault))
+            raise PartLost(fault.message, fault.code) from fault
+        finally:
+            self._parts.screen.preview(None)
+            await camera.close()
+
+    async def try_again(self, comparison: Comparison, left: int) -> bool:
+        """Say that the comparison did not pass and what to change (M-15); return whether the visitor tries again.
+
+        Who walks away here has still been compared: the journey goes on to its record.
+        """
+        advice = "result.not-passed" if comparison.outcome is Outcome.NO_MATCH else f"result.{comparison.outcome}"
+        args = {"n": str(left), "cause": comparison.quality}
+        page = pages.Result(
+            sign=Sign.CROSS,
+            headline=Text("result.not-passed.headline"),
+            advice=Text(advice, args),
+            offers=(Touch.AGAIN, Touch.OTHER_WAY),
+        )
+        try:
+            return await self._visitor.ask(page) is Touch.AGAIN
+        except Left:
+            return False
+
+    async def say_manual(self, fault: PartLost) -> None:
+        """Say which part does not work and that a person will compare instead."""
+        page = pages.Result(sign=Sign.PERSON, headline=Text(fault.message), advice=Text("result.manual.advice"))
+        await self._visitor.until_seen(page)
+
+    def record(self, facts: Facts, personal: Part | None = None) -> Filed:
+        """Sign, seal and keep the record of this visit.
+
+        Raises:
+            OutboxFull: there is no room for it.
+            OutboxBusy: the outbox stayed locked.
+        """
+        filed = self._parts.pen.write(facts, personal)
+        self._parts.line.written()
+        return filed
+
+    async def answer(self, filed: Filed, document: Document, outcome: Outcome) -> None:
+        """Show what became of the record: received, accepted, effective; none of them before it is true."""
+        self._step = "answer"
+        self._parts.screen.show(pages.Working(text=Text("working.sending")))
+        progress = await self._settled(filed)
+        holder = document.holder
+        who = Text("result.who", {"name": masked_name(holder.name), "number": masked_number(holder.number)})
+        await self._visitor.until_seen(result(progress, filed, outcome, who))
+
+    # --- cards --------------------------------------------------------------------------------------------------------
+
+    async def _present_card(self, fault: CardFault | None) -> None:
+        """Wait for a card; after a failed reading, for the card to be lifted and put down again (M-13a)."""
+        why = Text(fault.message) if fault else None
+        if fault:
+            await self._visitor.until(pages.PresentCard(state=Text("card.again"), fault=why), self._card(present=False))
+        await self._visitor.until(pages.PresentCard(state=Text("card.place"), fault=why), self._card(present=True))
+
+    async def _card(self, *, present: bool) -> None:
+        async for status in self._parts.reader.changes():
+            if status.has_card is present:
+                return
+
+    async def _card_back(self) -> None:
+        """Have the card taken away before the next visit; what was read is wiped already."""
+        if self._parts.reader.status.has_card:
+            self._parts.screen.show(pages.PresentCard(state=Text("card.take-back")))
+            await self._card(present=False)
+
+    # --- eyes ---------------------------------------------------------------------------------------------------------
+
+    async def _look(self, document: Document) -> Comparison:
+        """Compare, with the preview running beside it."""
+        parts = self._parts
+        preview = asyncio.ensure_future(self._preview())
+        try:
+            return await verify(
+                parts.face,
+                parts.camera,
+                document.portrait,
+                deadline_s=self._settings.face.deadline_s,
+                clock=parts.clock,
+                on_glimpse=self._show_glimpse,
+            )
+        finally:
+            preview.cancel()
+
+    def _show_glimpse(self, glimpse: Glimpse | None, progress: float) -> None:
+        hint = f"face.hint.{glimpse.cause}" if glimpse and glimpse.cause else "face.hint.good"
+        self._parts.screen.show(pages.Face(hint=Text(hint), progress=progress))
+
+    async def _preview(self) -> None:
+        """Hand every new frame to the screen. A broken stream is for the comparison to report."""
+        shown = 0
+        with suppress(CameraGone):
+            while True:
+                frame = self._parts.camera.newest()
+                if frame and frame.number != shown:
+                    shown = frame.number
+                    self._parts.screen.preview(frame)
+                await asyncio.sleep(PREVIEW_S)
+
+    # --- endings ------------------------------------------------------------------------------------------------------
+
+    async def _settled(self, filed: Filed) -> Progress:
+        """Wait for the centre's answer as long as it can come; without a connection not at all (M-70)."""
+        parts = self._parts
+        until = parts.clock.monotonic() + self._settings.visit.receipt_s
+        while True:
+            progress = parts.outbox.progress(filed.seq)
+            left_s = until - parts.clock.monotonic()
+            if progress.state in (State.ANSWERED, State.REJECTED) or left_s <= 0 or not parts.line.link.is_up:
+                return progress
+            with suppress(TimeoutError):
+                await asyncio.wait_for(parts.line.news(), min(left_s, 0.5))
+
+    async def _open_case(self) -> None:
+        """Help in one touch: a case with its context and nothing personal (S63)."""
+        filed = self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
+        advice = Text("help.advice", {"id": filed.number})
+        await self._visitor.until_seen(
+            pages.Result(sign=Sign.PERSON, headline=Text("help.headline"), advice=advice, number=filed.number)
+        )
+
+    async def _say_fault(self, message: str, code: str) -> None:
+        page = pages.Result(sign=Sign.WARNING, headline=Text(message), advice=Text("fault.advice", {"code": code}))
+        await self._visitor.until_seen(page)
+
+    async def _failsafe(self) -> None:
+        page = pages.Result(sign=Sign.WARNING, headline=Text("fault.headline"), advice=Text("fault.advice", {"code": "KIOSK-01"}))
+        await self._visitor.until_seen(page)
