@@ -251,33 +251,12 @@ class Outbox:
             OutboxFull: no room for the marks; the receipt will come again.
             OutboxBusy: likewise.
         """
-        if receipt.epoch != self.epoch:
-            log.warning("outbox.receipt-of-another-epoch", epoch=receipt.epoch)
-            return []
-        changed: set[int] = set()
         with self._guard(), self._write() as session:
-            waiting = select(Row).where(Row.state == State.WAITING, Row.seq <= receipt.upto).order_by(Row.seq)
-            for row in session.scalars(waiting):
-                if not any(first <= row.seq <= last for first, last in receipt.gaps):
-                    row.state, row.received_at = State.RECEIVED, now
-                    changed.add(row.seq)
-            for ruling in receipt.rulings:
-                ruled = session.get(Row, ruling.seq)
-                if ruled is None or ruled.digest != ruling.digest:
-                    log.error("outbox.ruling-on-other-bytes", seq=ruling.seq)
-                    continue
-                ruled.state, ruled.received_at = State.ANSWERED, ruled.received_at or now
-                ruled.standing, ruled.code = ruling.standing, ruling.code
-                ruled.effective_from, ruled.case = ruling.effective_from, ruling.case
-                changed.add(ruled.seq)
-            for rejection in receipt.rejections:
-                marked = session.scalars(
-                    update(Row)
-                    .where(Row.message_sha256 == rejection.message_sha256, Row.state == State.WAITING)
-                    .values(state=State.REJECTED, fault=rejection.fault)
-                    .returning(Row.seq)
-                ).all()
-                changed.update(marked)
+            changed = _reject(session, receipt)
+            if receipt.epoch == self.epoch:
+                changed |= _receive(session, receipt, now) | _rule(session, receipt, now)
+            elif receipt.epoch:
+                log.warning("outbox.receipt-of-another-epoch", epoch=receipt.epoch)
         return sorted(changed)
 
     def progress(self, seq: int) -> Progress:
@@ -343,6 +322,42 @@ def _engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("immediate") else "BEGIN")
 
     return engine
+
+
+def _receive(session: Session, receipt: Receipt, now: datetime) -> set[int]:
+    """Mark what the centre holds."""
+    changed = set()
+    waiting = select(Row).where(Row.state == State.WAITING, Row.seq <= receipt.upto)
+    for row in session.scalars(waiting):
+        if not any(first <= row.seq <= last for first, last in receipt.gaps):
+            row.state, row.received_at = State.RECEIVED, now
+            changed.add(row.seq)
+    return changed
+
+
+def _rule(session: Session, receipt: Receipt, now: datetime) -> set[int]:
+    """Mark what the rules said."""
+    changed = set()
+    for ruling in receipt.rulings:
+        row = session.get(Row, ruling.seq)
+        if row is None or row.digest != ruling.digest:
+            log.error("outbox.ruling-on-other-bytes", seq=ruling.seq)
+            continue
+        row.state, row.received_at = State.ANSWERED, row.received_at or now
+        row.standing, row.code = ruling.standing, ruling.code
+        row.effective_from, row.case = ruling.effective_from, ruling.case
+        changed.add(row.seq)
+    return changed
+
+
+def _reject(session: Session, receipt: Receipt) -> set[int]:
+    """Mark what never became a record; it stays here for staff and is not sent again."""
+    changed: set[int] = set()
+    for rejection in receipt.rejections:
+        ours = (Row.message_sha256 == rejection.message_sha256, Row.state == State.WAITING)
+        marked = update(Row).where(*ours).values(state=State.REJECTED, fault=rejection.fault).returning(Row.seq)
+        changed.update(session.scalars(marked))
+    return changed
 
 
 def _tail(session: Session, epoch: str) -> Tail:

@@ -20,6 +20,8 @@ class Fault(StrEnum):
     BAD_CONTENT = "bad-content"
     CANNOT_OPEN = "cannot-open"
     EQUIVOCATION = "equivocation"
+    INTERNAL = "internal"
+    """A fault of the sync agent itself: the bytes are kept and the device is told nothing, so that it sends again."""
 
 
 class Code(StrEnum):

@@ -67,7 +67,7 @@ class Event(BaseModel):
     prev: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     boot: Annotated[int, Field(ge=1, le=2**31 - 1, description="Start counter of the kiosk.")]
     clockage: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
-        description="Seconds since the clock was last set from the network; absent when that never happened."
+        default=None, description="Seconds since the clock was last set from the network; absent when that never happened."
     )
     suite: str
     data: Data

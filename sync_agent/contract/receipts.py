@@ -55,7 +55,7 @@ class Receipt(Part):
     """What the centre holds of one device and epoch."""
 
     device: str
-    epoch: str
+    epoch: str = Field(description="Empty when nothing but rejections of unreadable messages is said.")
     upto: Annotated[int, Field(ge=0, description="Every record up to this sequence is committed, but for the gaps.")]
     gaps: tuple[tuple[int, int], ...] = Field(default=(), description="Missing ranges below upto, both ends included.")
     rulings: tuple[Ruling, ...] = ()
