@@ -45,7 +45,7 @@ class Refused(Exception):
 class Data(BaseModel):
     """Payload of the event: facts in the clear, the rest sealed to the registry's key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     facts: dict[str, Any]
     sealed: str = Field(default="", description="Compact JWE of the personal part; empty where the kind has none.")
@@ -54,7 +54,7 @@ class Data(BaseModel):
 class Event(BaseModel):
     """A CloudEvent as devices send it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$", description="UUIDv7, made on the device.")]

@@ -19,7 +19,7 @@ Score = Annotated[float, Field(ge=0, le=4)]
 class Part(BaseModel):
     """A piece of a record: unknown keys are refused, nothing changes after it is made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 # --- what several kinds share ---------------------------------------------------------------------------------------
