@@ -9,7 +9,7 @@ PYTHON=/usr/bin/python3       # Debian's own: its headers come from python3-dev
 UV=.cache/boot/bin/uv
 
 # pyscard is published for Linux as source only: the compiler group builds it.
-COMPILER="gcc libc6-dev libpcsclite-dev pkg-config python3-dev swig"
+COMPILER="gcc libc6-dev libpcsclite-dev pkg-config python3-dev"
 DEBIAN_demo="python3-venv $COMPILER pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk"
 DEBIAN_test="$DEBIAN_demo postgresql chromium xvfb xdotool"
 

@@ -169,7 +169,7 @@ class Process:
             self._popen.wait()
 
     def stop(self, within_s: float = 5.0) -> None:
-        """Ask the program to end, end it when it does not, and end whatever it had started; nothing to do for one that never ran."""
+        """Ask the program to end, end it when it does not, and end whatever it had started. One that never ran is let be."""
         if self._popen is None:
             return
         if self.is_running:
