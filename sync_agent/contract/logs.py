@@ -1,4 +1,4 @@
-"""How both sides log: one JSON line an event, and of a failure its kind and place, never its text, which may hold a person's data."""
+"""How both sides log: one JSON line an event; of a failure its kind and place, never its text, which may hold personal data."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""The `kiosk` command."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kiosk.settings import BadSettings, Settings, load
+from sync_agent.contract import logs
+from sync_agent.contract.enrolment import Answer
+from sync_agent.contract.topics import DeviceId
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The identity kiosk.")
+
+SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="KIOSK_SETTINGS", help="Settings file (TOML).")]
+DEFAULT = Path("/data/kiosk/kiosk.toml")
+
+
+def settings_or_exit(path: Path) -> Settings:
+    """Load the settings, or say what is wrong with them and end."""
+    try:
+        return load(path)
+    except BadSettings as err:
+        typer.echo(f"kiosk: {err}", err=True)
+        raise typer.Exit(2) from err
+
+
+@app.command()
+def check(settings: SettingsFile = DEFAULT) -> None:
+    """Print the settings in force and end."""
+    typer.echo(settings_or_exit(settings).model_dump_json(indent=2))
+
+
+@app.command()
+def run(settings: SettingsFile = DEFAULT) -> None:
+    """Screen, journeys, card reader, camera, and the face worker. Without network: it needs Unix sockets only."""
+    from kiosk.app import run_kiosk
+
+    logs.set_up("kiosk")
+    asyncio.run(run_kiosk(settings_or_exit(settings)))
+
+
+@app.command()
+def uplink(settings: SettingsFile = DEFAULT) -> None:
+    """The only part with a network: empties the outbox and brings the receipts."""
+    from kiosk.app import run_uplink
+
+    logs.set_up("uplink")
+    asyncio.run(run_uplink(settings_or_exit(settings)))
+
+
+@app.command()
+def start(settings: SettingsFile = DEFAULT) -> None:
+    """All processes of a kiosk from one command, `run` cut off from the network where that can be done."""
+    from kiosk.start import start_all
+
+    logs.set_up("kiosk-start")
+    settings_or_exit(settings)
+    raise typer.Exit(asyncio.run(start_all(settings)))
+
+
+@app.command()
+def outbox(settings: SettingsFile = DEFAULT) -> None:
+    """List every record kept here and how far it has come. Nothing personal can be shown: it is sealed."""
+    from kiosk.uplink.outbox import Outbox
+
+    box = Outbox(settings_or_exit(settings).outbox_path)
+    for seq, kind, at, progress in box.listing():
+        answer = " ".join(filter(None, (progress.standing, progress.code, progress.fault, progress.case)))
+        typer.echo(f"{seq:>8}  {at:%Y-%m-%d %H:%M:%S}  {kind:<13} {progress.state:<9} {answer}".rstrip())
+    box.close()
+
+
+enrol = typer.Typer(no_args_is_help=True, help="Become known to the centre.")
+app.add_typer(enrol, name="enrol")
+
+
+@enrol.command("request")
+def enrol_request(
+    device: Annotated[str, typer.Argument(help="Name of this device: a-z, 0-9 and hyphens.")],
+    site: Annotated[str, typer.Argument(help="Site where it stands.")],
+    serial: Annotated[str, typer.Option(help="Serial number of the board.")] = "",
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Make this device's keys and print the request for the operator; the keys never leave the device."""
+    from kiosk.uplink.identity import begin
+
+    request = begin(settings_or_exit(settings).identity_dir, DeviceId(device), site, serial)
+    typer.echo(request.model_dump_json(indent=2))
+
+
+@enrol.command("answer")
+def enrol_answer(settings: SettingsFile = DEFAULT) -> None:
+    """Take the operator's answer from standard input."""
+    from kiosk.uplink.identity import finish
+
+    finish(settings_or_exit(settings).identity_dir, Answer.model_validate_json(sys.stdin.read()))
+
+
+if __name__ == "__main__":
+    app()
