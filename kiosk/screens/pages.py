@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,10 @@ class PresentCard(Page):
     state: Text
     reading: bool = False
     fault: Text | None = None
+
+
+GOOD_HINT: Final = "face.hint.good"
+"""Key of the hint that says the face is as it should be; the oval turns green with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,298 @@
+"""The wide layout, 1280x800, placed by hand: a page becomes the controls that stand on the screen. No pygame, no window."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kiosk.screens import layout, theme
+from kiosk.screens.layout import (
+    HEIGHT,
+    PREVIEW,
+    WIDTH,
+    Bar,
+    Button,
+    CardPlace,
+    Control,
+    Countdown,
+    Label,
+    Lamp,
+    Mark,
+    Preview,
+    Reader,
+    Rect,
+    Scene,
+    Sheet,
+    Spinner,
+    Step,
+    TickBox,
+)
+from kiosk.screens.pages import (
+    GOOD_HINT,
+    Attract,
+    Consent,
+    Face,
+    OutOfService,
+    Page,
+    PresentCard,
+    Result,
+    Sign,
+    StillThere,
+    Text,
+    Touch,
+    Word,
+    Working,
+)
+from kiosk.screens.theme import Colour, Look, Style
+from kiosk.screens.words import OWN_NAME, Words, offered
+from kiosk.screens.wrapping import Measure, wrap
+
+MOVING_S: Final = 0.5
+"""After this the working page shows a moving sign."""
+STILL_WORKING_S: Final = 3.0
+"""After this it says that it is still working."""
+
+_EDGE: Final = 48
+_HEADER: Final = 104
+_FOOT = Rect(_EDGE, 672, WIDTH - 2 * _EDGE, 96)
+_MIDDLE = Rect(_EDGE, _HEADER, WIDTH - 2 * _EDGE, _FOOT.y - 24 - _HEADER)
+_GAP: Final = 24
+_STEPS: Final = (("step.consent", Consent), ("step.card", PresentCard), ("step.face", Face), ("step.result", Result))
+_COLOURS: Final = {
+    Sign.TICK: theme.GOOD,
+    Sign.CROSS: theme.BAD,
+    Sign.CLOCK: theme.WAIT,
+    Sign.PERSON: theme.ACTION,
+    Sign.WARNING: theme.WAIT,
+}
+_NOTICE: Final = ("who", "purpose", "what", "where", "keep", "refuse", "withdraw")
+
+
+def arrange(page: Page, words: Words, measure: Measure, age_s: float = 0.0) -> Scene:
+    """Place everything of a page.
+
+    Args:
+        page: what to show.
+        words: the language.
+        measure: measures with the fonts that will be drawn.
+        age_s: how long the page has been shown; the working page grows with it.
+
+    Raises:
+        MessageFault: a text the message files do not have.
+    """
+    sketch = _Sketch(words, measure)
+    sketch.header(page)
+    match page:
+        case Attract():
+            _attract(sketch)
+        case Consent():
+            _consent(sketch, page)
+        case PresentCard():
+            _present_card(sketch, page)
+        case Face():
+            _face(sketch, page)
+        case Working():
+            _working(sketch, page, age_s)
+        case Result():
+            _result(sketch, page)
+        case StillThere():
+            _still_there(sketch, page)
+        case OutOfService():
+            _out_of_service(sketch, page)
+        case _:
+            raise TypeError(f"no layout for {type(page).__name__}")
+    return tuple(sketch.controls)
+
+
+class _Sketch:
+    """The controls of one page as they are placed."""
+
+    def __init__(self, words: Words, measure: Measure) -> None:
+        self.controls: list[Control] = []
+        self._words = words
+        self._measure = measure
+
+    def add(self, control: Control) -> None:
+        self.controls.append(control)
+
+    def set(self, text: Text, style: Style, width: int) -> layout.Words:
+        return layout.Words(text, wrap(self._words.say(text), style, width, self._measure), style)
+
+    def label(
+        self, text: Text, at: tuple[int, int], width: int, style: Style, colour: Colour = theme.INK, *, centred: bool = False
+    ) -> int:
+        """Place a text from `at` (left, top) and return where it ends."""
+        words = self.set(text, style, width)
+        rect = Rect(*at, width, words.height)
+        self.add(Label(rect, words, colour, centred))
+        return rect.bottom
+
+    def button(self, rect: Rect, touch: Touch, look: Look = Look.PLAIN, key: str = "") -> None:
+        words = self.set(Text(key or f"button.{touch}"), theme.BUTTON, rect.width - 32)
+        self.add(Button(rect, touch, words, look))
+
+    def header(self, page: Page) -> None:
+        self.add(Mark(Rect(_EDGE, 24, 56, 56), Sign.PERSON, theme.ACTION))
+        self.label(Text("app.name"), (_EDGE + 72, 32), 170, theme.BUTTON)
+        right = WIDTH - _EDGE
+        for language in reversed([each for each in offered() if each is not self._words.language]):
+            rect = Rect(right - 144, 8, 144, theme.TARGET)
+            own = layout.Words(Text(f"language.{language}"), (OWN_NAME[language],), theme.SMALL_BOLD)
+            self.add(Button(rect, language, own, Look.LIGHT))
+            right = rect.x - 12
+        left = 310
+        if page.banner is not None:
+            self._banner(page.banner, Rect(left, 8, right - 12 - left, theme.TARGET))
+        elif not isinstance(page, Attract | OutOfService | StillThere):
+            self._steps(page, left)
+
+    def _banner(self, text: Text, rect: Rect) -> None:
+        self.add(Sheet(rect, theme.SHEET, theme.WAIT))
+        self.add(Mark(Rect(rect.x + 16, rect.y + 22, 44, 44), Sign.WARNING, theme.WAIT))
+        words = self.set(text, theme.SMALL, rect.width - 96)
+        place = Rect(rect.x + 76, rect.y + (rect.height - words.height) // 2, rect.width - 92, words.height)
+        self.add(Label(place, words, theme.INK))
+
+    def _steps(self, page: Page, x: int) -> None:
+        kinds: list[type[Page]] = [kind for _, kind in _STEPS]
+        # Work is done between face and result and belongs to the face.
+        at = kinds.index(Face if isinstance(page, Working) else type(page))
+        for index, (key, _) in enumerate(_STEPS):
+            words = self.set(Text(key), theme.SMALL_BOLD if index == at else theme.SMALL, 110)
+            self.add(Step(Rect(x, 28, 168, 48), words, index + 1, index < at, index == at))
+            x += 184
+
+    def foot(self, offers: tuple[Touch, ...], main: Touch | None = None, keys: dict[Touch, str] | None = None) -> None:
+        """Place the buttons: leaving always on the left, help always on the right, the others between."""
+        order = sorted(offers, key=lambda touch: (touch is Touch.HELP) - (touch is Touch.LEAVE))
+        places = max(3, len(order))
+        width = (_FOOT.width - (places - 1) * _GAP) // places
+        free = [
+            n for n in range(places) if not (n == 0 and Touch.LEAVE in order) and not (n == places - 1 and Touch.HELP in order)
+        ]
+        rest = [touch for touch in order if touch not in (Touch.LEAVE, Touch.HELP)]
+        # A single one stands in the middle.
+        free = free if len(rest) > 1 or places > 3 else [1]
+        slots = dict(zip(rest, free, strict=False)) | {Touch.LEAVE: 0, Touch.HELP: places - 1}
+        for touch in order:
+            rect = Rect(_FOOT.x + slots[touch] * (width + _GAP), _FOOT.y, width, _FOOT.height)
+            self.button(rect, touch, Look.MAIN if touch is main else Look.PLAIN, (keys or {}).get(touch, ""))
+
+
+def _attract(sketch: _Sketch) -> None:
+    left, width = 72, 592
+    y = sketch.label(Text("attract.headline"), (left, 152), width, theme.HEADLINE)
+    y = sketch.label(Text("attract.advice"), (left, y + 28), width, theme.BODY, theme.QUIET)
+    sketch.button(Rect(left, y + 48, 400, 120), Touch.START, Look.MAIN)
+    sketch.label(Text("attract.camera-off"), (left, 680), width, theme.SMALL, theme.QUIET)
+    sheet = Rect(712, 128, 520, 624)
+    sketch.add(Sheet(sheet, theme.SHEET, theme.LINE))
+    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 56, 400, 420), CardPlace.WAITING))
+    sketch.label(Text("attract.place"), (sheet.x + 30, sheet.y + 512), 460, theme.BUTTON, centred=True)
+
+
+def _consent(sketch: _Sketch, page: Consent) -> None:
+    sketch.label(Text("consent.title"), (_EDGE, 108), _MIDDLE.width, theme.TITLE)
+    sheet = Rect(_EDGE, 176, _MIDDLE.width, 372)
+    sketch.add(Sheet(sheet, theme.SHEET, theme.LINE))
+    width = sheet.width - 256
+    notice = {item: Text(f"consent.notice.{item}.text") for item in _NOTICE}
+    notice["who"] = Text("consent.notice.who.text", {"controller": page.controller, "contact": page.contact})
+    spare = sheet.height - sum(sketch.set(text, theme.SMALL, width).height for text in notice.values())
+    gap = min(14, (spare - 16) // len(notice))
+    y = sheet.y + (spare - gap * (len(notice) - 1)) // 2
+    for item, text in notice.items():
+        sketch.label(Text(f"consent.notice.{item}.label"), (sheet.x + 28, y), 190, theme.SMALL_BOLD)
+        y = sketch.label(text, (sheet.x + 228, y), width, theme.SMALL) + gap
+    half = (_MIDDLE.width - _GAP) // 2
+    ticks = (Touch.TICK_COMPARE, "consent.compare", page.compare), (Touch.TICK_PHOTO, "consent.keep-photo", page.keep_photo)
+    buttons = (Touch.AGREE, Look.MAIN if page.compare else Look.OFF), (Touch.OTHER_WAY, Look.MAIN)
+    for x, (touch, key, is_ticked), (way, look) in zip((_EDGE, _EDGE + half + _GAP), ticks, buttons, strict=True):
+        sketch.add(TickBox(Rect(x, 564, half, 92), touch, sketch.set(Text(key), theme.SMALL, half - 112), is_ticked))
+        # Both ways are of the same size and the same look: neither is pressed on anybody.
+        sketch.button(Rect(x, _FOOT.y, half, _FOOT.height), way, look)
+
+
+def _present_card(sketch: _Sketch, page: PresentCard) -> None:
+    place = CardPlace.READING if page.reading else CardPlace.FAULT if page.fault is not None else CardPlace.WAITING
+    sheet = Rect(_EDGE, 128, 520, 520)
+    sketch.add(Sheet(sheet, theme.SHEET, theme.LINE))
+    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 50, 400, 420), place))
+    left, width = 624, 608
+    state = sketch.set(page.state, theme.TITLE, width)
+    fault = sketch.set(page.fault, theme.BODY, width - 116) if page.fault is not None else None
+    extra = fault.height + 40 + 36 if fault else 104 if page.reading else 0
+    y = sheet.y + (sheet.height - state.height - extra) // 2
+    y = sketch.label(page.state, (left, y), width, theme.TITLE)
+    if page.fault is not None and fault is not None:
+        box = Rect(left, y + 36, width, fault.height + 40)
+        sketch.add(Sheet(box, theme.SHEET, theme.WAIT))
+        sketch.add(Mark(Rect(box.x + 20, box.y + 20, 56, 56), Sign.WARNING, theme.WAIT))
+        sketch.label(page.fault, (box.x + 96, box.y + 20), width - 116, theme.BODY)
+    elif page.reading:
+        sketch.add(Spinner(Rect(left, y + 40, 64, 64)))
+    sketch.foot((Touch.LEAVE, Touch.HELP))
+
+
+def _face(sketch: _Sketch, page: Face) -> None:
+    sketch.add(Preview(PREVIEW, page.hint.key == GOOD_HINT))
+    left = PREVIEW.right + 48
+    width = WIDTH - _EDGE - left
+    hint = sketch.set(page.hint, theme.TITLE, width)
+    # The hint keeps its middle while it changes, so that the eye need not search.
+    sketch.label(page.hint, (left, 280 - hint.height // 2), width, theme.TITLE)
+    sketch.add(Bar(Rect(left, 444, width, 20), page.progress))
+    sketch.label(Text("face.private"), (left, 496), width, theme.SMALL, theme.QUIET)
+    sketch.foot((Touch.LEAVE, Touch.HELP))
+
+
+def _working(sketch: _Sketch, page: Working, age_s: float) -> None:
+    if age_s >= MOVING_S:
+        sketch.add(Spinner(Rect(WIDTH // 2 - 56, 260, 112, 112)))
+    y = sketch.label(page.text, (_EDGE, 420), _MIDDLE.width, theme.TITLE, centred=True)
+    if age_s >= STILL_WORKING_S:
+        sketch.label(Text("working.still"), (_EDGE, y + 24), _MIDDLE.width, theme.BODY, theme.QUIET, centred=True)
+
+
+def _result(sketch: _Sketch, page: Result) -> None:
+    left, width, colour = 300, 900, _COLOURS[page.sign]
+    lines = [(page.headline, theme.HEADLINE, colour, 20), (page.advice, theme.BODY, theme.INK, 28)]
+    if page.who is not None:
+        lines.append((page.who, theme.BUTTON, theme.INK, 8))
+    if page.number:
+        lines.append((Text("result.number", {"number": page.number}), theme.BUTTON, theme.INK, 8))
+    height = sum(sketch.set(t, style, width).height + gap for t, style, _, gap in lines)
+    height += 108 if page.words is not None else 0
+    top = _MIDDLE.y + (_MIDDLE.height - height) // 2
+    sketch.add(Mark(Rect(88, top, 152, 152), page.sign, colour))
+    y = top
+    for text, style, ink, gap in lines:
+        y = sketch.label(text, (left, y), width, style, ink) + gap
+    if page.words is not None:
+        _lamps(sketch, page.words, left, y + 20)
+    sketch.foot(page.offers, page.offers[0], {Touch.OTHER_WAY: "button.manual"})
+
+
+def _lamps(sketch: _Sketch, true: frozenset[Word], x: int, y: int) -> None:
+    for word in Word:
+        words = sketch.set(Text(f"word.{word}"), theme.SMALL_BOLD if word in true else theme.SMALL, 180)
+        sketch.add(Lamp(Rect(x, y, 272, theme.TARGET), word, words, word in true))
+        x += 272 + _GAP
+
+
+def _still_there(sketch: _Sketch, page: StillThere) -> None:
+    sketch.label(Text("still-there.headline"), (_EDGE, 136), _MIDDLE.width, theme.HEADLINE, centred=True)
+    sketch.add(Countdown(Rect(WIDTH // 2 - 140, 240, 280, 280), page.seconds_left))
+    sketch.label(Text("still-there.advice"), (_EDGE, 552), _MIDDLE.width, theme.BODY, theme.QUIET, centred=True)
+    half = (_MIDDLE.width - _GAP) // 2
+    sketch.button(Rect(_EDGE, _FOOT.y, half, _FOOT.height), Touch.LEAVE)
+    sketch.button(Rect(_EDGE + half + _GAP, _FOOT.y, half, _FOOT.height), Touch.CONTINUE, Look.MAIN)
+
+
+def _out_of_service(sketch: _Sketch, page: OutOfService) -> None:
+    sketch.add(Mark(Rect(WIDTH // 2 - 76, 168, 152, 152), Sign.WARNING, theme.WAIT))
+    y = sketch.label(Text("out.headline"), (_EDGE, 348), _MIDDLE.width, theme.HEADLINE, centred=True)
+    y = sketch.label(page.reason, (140, y + 20), WIDTH - 280, theme.BODY, centred=True)
+    sketch.label(Text("out.advice"), (140, y + 8), WIDTH - 280, theme.BODY, centred=True)
+    device = {"device": page.device}
+    place = Text("out.code", {"code": page.code, **device}) if page.code else Text("out.device", device)
+    sketch.label(place, (_EDGE, HEIGHT - 84), _MIDDLE.width, theme.SMALL, theme.QUIET, centred=True)
