@@ -1,0 +1,88 @@
+"""The registry's database: SQLite for one hall, PostgreSQL beyond; one transaction at a time, read or write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sync_agent.registry.protect import Vault
+
+_WRITES: Final = "registry_writes"
+
+
+class Database:
+    """The way to the registry. One object a process; may be used from any thread."""
+
+    def __init__(self, url: str, vault: Vault, *, pool: int = 5, busy_s: float = 5.0) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            url: for SQLAlchemy; `sqlite:///FILE` or `postgresql+psycopg://...`.
+            vault: seals the personal columns.
+            pool: connections kept open, PostgreSQL only.
+            busy_s: how long SQLite waits for another writer, seconds.
+        """
+        self.engine = _sqlite(url, busy_s) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url, pool)
+        self._writing = self.engine.execution_options(**{_WRITES: True})
+        vault.attach(self.engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent look that holds up nobody."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed when the block ends, undone when it raises."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def insert_absent(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its unique keys is taken, be it at this very moment; return whether it was inserted."""
+    kind = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    done = session.execute(kind(table).values(values).on_conflict_do_nothing().returning(*table.primary_key))
+    return done.first() is not None
+
+
+def _postgresql(url: str, pool: int) -> Engine:
+    return create_engine(
+        url, pool_size=pool, pool_pre_ping=True, connect_args={"connect_timeout": 5, "options": "-c timezone=UTC"}
+    )
+
+
+def _sqlite(url: str, busy_s: float) -> Engine:
+    path = make_url(url).database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url, connect_args={"timeout": busy_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        # The driver would begin transactions late and only for some statements; SQLAlchemy begins them, below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # A writer takes the lock at once: one that began as a reader could not be promoted when another has written since.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+
+    return engine

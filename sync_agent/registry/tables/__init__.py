@@ -1,0 +1,37 @@
+"""The tables, typed. Import them from here, so that the metadata is whole."""
+
+from sync_agent.registry.tables.base import Base
+from sync_agent.registry.tables.fleet import Device, DeviceCertificate, DeviceKey, DeviceSeen, DeviceStatus, PartLine, Site
+from sync_agent.registry.tables.ledger import AuditEvent, Quarantine, RecordRow
+from sync_agent.registry.tables.people import (
+    AttendanceRow,
+    CaseKind,
+    CaseState,
+    LibraryStatus,
+    Person,
+    Personnel,
+    ReviewCase,
+    VerificationRow,
+)
+
+__all__ = [
+    "AttendanceRow",
+    "AuditEvent",
+    "Base",
+    "CaseKind",
+    "CaseState",
+    "Device",
+    "DeviceCertificate",
+    "DeviceKey",
+    "DeviceSeen",
+    "DeviceStatus",
+    "LibraryStatus",
+    "PartLine",
+    "Person",
+    "Personnel",
+    "Quarantine",
+    "RecordRow",
+    "ReviewCase",
+    "Site",
+    "VerificationRow",
+]
