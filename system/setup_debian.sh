@@ -9,7 +9,7 @@ said=$(mktemp)
 
 restore() {
   local code=$?
-  rm -f "$policy" "$clusters"
+  rm -f "$policy" "$clusters"; rmdir --ignore-fail-on-non-empty "$(dirname "$clusters")"
   if [ -n "$kept" ]; then mv "$kept" "$policy"; fi
   if [ "$code" != 0 ]; then tail -n 40 "$said" >&2; fi
   rm -f "$said"
