@@ -10,7 +10,7 @@ from sync_agent.contract.receipts import Standing
 RECEIVED = frozenset({Word.RECEIVED})
 
 
-def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text) -> Result:
+def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text, *, is_connected: bool) -> Result:
     """Return the page for a record: three words, none before it is true, and what to do next.
 
     Args:
@@ -18,39 +18,31 @@ def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text) -> Res
         filed: the record, with the number the visitor may ask by.
         outcome: how the comparison ended on the device.
         who: masked name and number.
+        is_connected: whether the kiosk reaches the broker; without, the visitor reads M-70.
     """
+    asked, number = Text(f"result.{outcome}.headline"), filed.number
     match progress.state, progress.standing:
         case State.ANSWERED, Standing.ACCEPTED:
             words = RECEIVED | {Word.ACCEPTED} | ({Word.EFFECTIVE} if progress.effective_from else set())
-            return _page(Sign.TICK, "result.verified", "result.verified.advice", who, words, filed.number)
+            return _page(Sign.TICK, Text("result.verified.headline"), "result.verified.advice", who, words, number)
         case State.ANSWERED, Standing.REFUSED:
-            code = progress.code.value if progress.code else "unknown"
-            return _page(Sign.CROSS, "result.refused", f"result.refused.{code}", who, RECEIVED, filed.number)
+            advice = f"result.refused.{progress.code or 'unknown'}"
+            return _page(Sign.CROSS, Text("result.refused.headline"), advice, who, RECEIVED, number)
         case State.ANSWERED, Standing.IN_REVIEW:
-            return _reviewed(outcome, who, RECEIVED, progress.case or filed.number)
+            return _page(Sign.PERSON, asked, "result.review.advice", who, RECEIVED, progress.case or number)
         case State.REJECTED, _:
-            return _page(Sign.WARNING, "result.rejected", "result.rejected.advice", who, frozenset(), filed.number)
+            return _page(Sign.WARNING, Text("result.rejected.headline"), "result.rejected.advice", who, frozenset(), number)
         case State.RECEIVED, _:
-            return _page(*_short(outcome), "result.received.advice", who, RECEIVED, filed.number)
+            return _page(Sign.CLOCK, asked, "result.received.advice", who, RECEIVED, number)
         case _:
-            return _page(*_short(outcome), "result.kept", who, frozenset(), filed.number)
+            advice = "result.waiting.advice" if is_connected else "result.kept.advice"
+            return _page(Sign.CLOCK, asked, advice, who, frozenset(), number)
 
 
-def _short(outcome: Outcome) -> tuple[Sign, str]:
-    """Return sign and headline while the centre has not answered: what the device itself knows."""
-    if outcome is Outcome.MATCH:
-        return Sign.CLOCK, "result.matched"
-    return Sign.PERSON, f"result.{outcome}.headline"
-
-
-def _reviewed(outcome: Outcome, who: Text, words: frozenset[Word], case: str) -> Result:
-    return _page(Sign.PERSON, f"result.{outcome}.headline", "result.review.advice", who, words, case)
-
-
-def _page(sign: Sign, headline: str, advice: str, who: Text, words: frozenset[Word], number: str) -> Result:
+def _page(sign: Sign, headline: Text, advice: str, who: Text, words: frozenset[Word], number: str) -> Result:
     return Result(
         sign=sign,
-        headline=Text(headline),
+        headline=headline,
         advice=Text(advice, {"id": number}),
         who=who,
         words=words,

@@ -200,12 +200,10 @@ class Desk:
 
         Who walks away here has still been compared: the journey goes on to its record.
         """
-        advice = "result.not-passed" if comparison.outcome is Outcome.NO_MATCH else f"result.{comparison.outcome}"
-        args = {"n": str(left), "cause": comparison.quality}
         page = pages.Result(
             sign=Sign.CROSS,
-            headline=Text("result.not-passed.headline"),
-            advice=Text(advice, args),
+            headline=Text(f"result.{comparison.outcome}.headline"),
+            advice=Text(f"result.{comparison.outcome}.advice", {"n": str(left)}),
             offers=(Touch.AGAIN, Touch.OTHER_WAY),
         )
         try:
@@ -236,7 +234,7 @@ class Desk:
         progress = await self._settled(filed)
         holder = document.holder
         who = Text("result.who", {"name": masked_name(holder.name), "number": masked_number(holder.number)})
-        await self._visitor.until_seen(result(progress, filed, outcome, who))
+        await self._visitor.until_seen(result(progress, filed, outcome, who, is_connected=self._parts.line.link.is_up))
 
     # --- cards --------------------------------------------------------------------------------------------------------
 
