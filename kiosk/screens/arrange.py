@@ -28,6 +28,8 @@ from kiosk.screens.layout import (
 )
 from kiosk.screens.pages import (
     GOOD_HINT,
+    LIFT,
+    TAKE_BACK,
     Attract,
     Consent,
     Face,
@@ -56,7 +58,7 @@ _HEADER: Final = 104
 _FOOT = Rect(_EDGE, 672, WIDTH - 2 * _EDGE, 96)
 _MIDDLE = Rect(_EDGE, _HEADER, WIDTH - 2 * _EDGE, _FOOT.y - 24 - _HEADER)
 _GAP: Final = 24
-_STEPS: Final = (("step.consent", Consent), ("step.card", PresentCard), ("step.face", Face), ("step.result", Result))
+_STEPS: Final = (("step.card", PresentCard), ("step.consent", Consent), ("step.face", Face), ("step.result", Result))
 _COLOURS: Final = {
     Sign.TICK: theme.GOOD,
     Sign.CROSS: theme.BAD,
@@ -117,6 +119,10 @@ class _Sketch:
     def set(self, text: Text, style: Style, width: int) -> layout.Words:
         return layout.Words(text, wrap(self._words.say(text), style, width, self._measure), style)
 
+    def says(self, text: Text, what: str) -> bool:
+        """Whether a text already contains something."""
+        return what in self._words.say(text)
+
     def label(
         self, text: Text, at: tuple[int, int], width: int, style: Style, colour: Colour = theme.INK, *, centred: bool = False
     ) -> int:
@@ -164,14 +170,15 @@ class _Sketch:
     def foot(self, offers: tuple[Touch, ...], main: Touch | None = None, keys: dict[Touch, str] | None = None) -> None:
         """Place the buttons: leaving always on the left, help always on the right, the others between."""
         order = sorted(offers, key=lambda touch: (touch is Touch.HELP) - (touch is Touch.LEAVE))
-        places = max(3, len(order))
+        # Two ways of equal standing share the width.
+        places = 2 if len(order) == 2 and not {Touch.LEAVE, Touch.HELP} & set(order) else max(3, len(order))
         width = (_FOOT.width - (places - 1) * _GAP) // places
         free = [
             n for n in range(places) if not (n == 0 and Touch.LEAVE in order) and not (n == places - 1 and Touch.HELP in order)
         ]
         rest = [touch for touch in order if touch not in (Touch.LEAVE, Touch.HELP)]
         # A single one stands in the middle.
-        free = free if len(rest) > 1 or places > 3 else [1]
+        free = free if len(rest) > 1 else [1]
         slots = dict(zip(rest, free, strict=False)) | {Touch.LEAVE: 0, Touch.HELP: places - 1}
         for touch in order:
             rect = Rect(_FOOT.x + slots[touch] * (width + _GAP), _FOOT.y, width, _FOOT.height)
@@ -186,7 +193,7 @@ def _attract(sketch: _Sketch) -> None:
     sketch.label(Text("attract.camera-off"), (left, 680), width, theme.SMALL, theme.QUIET)
     sheet = Rect(712, 128, 520, 624)
     sketch.add(Sheet(sheet, theme.SHEET, theme.LINE))
-    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 56, 400, 420), CardPlace.WAITING))
+    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 56, 400, 420), CardPlace.TO_PUT_DOWN))
     sketch.label(Text("attract.place"), (sheet.x + 30, sheet.y + 512), 460, theme.BUTTON, centred=True)
 
 
@@ -198,7 +205,7 @@ def _consent(sketch: _Sketch, page: Consent) -> None:
     notice = {item: Text(f"consent.notice.{item}.text") for item in _NOTICE}
     notice["who"] = Text("consent.notice.who.text", {"controller": page.controller, "contact": page.contact})
     spare = sheet.height - sum(sketch.set(text, theme.SMALL, width).height for text in notice.values())
-    gap = min(14, (spare - 16) // len(notice))
+    gap = min(14, spare // (len(notice) + 1))
     y = sheet.y + (spare - gap * (len(notice) - 1)) // 2
     for item, text in notice.items():
         sketch.label(Text(f"consent.notice.{item}.label"), (sheet.x + 28, y), 190, theme.SMALL_BOLD)
@@ -213,10 +220,11 @@ def _consent(sketch: _Sketch, page: Consent) -> None:
 
 
 def _present_card(sketch: _Sketch, page: PresentCard) -> None:
-    place = CardPlace.READING if page.reading else CardPlace.FAULT if page.fault is not None else CardPlace.WAITING
+    lift = page.state.key in LIFT
+    place = CardPlace.READING if page.reading else CardPlace.TO_LIFT if lift else CardPlace.TO_PUT_DOWN
     sheet = Rect(_EDGE, 128, 520, 520)
     sketch.add(Sheet(sheet, theme.SHEET, theme.LINE))
-    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 50, 400, 420), place))
+    sketch.add(Reader(Rect(sheet.x + 60, sheet.y + 50, 400, 420), place, page.fault is not None))
     left, width = 624, 608
     state = sketch.set(page.state, theme.TITLE, width)
     fault = sketch.set(page.fault, theme.BODY, width - 116) if page.fault is not None else None
@@ -230,7 +238,8 @@ def _present_card(sketch: _Sketch, page: PresentCard) -> None:
         sketch.label(page.fault, (box.x + 96, box.y + 20), width - 116, theme.BODY)
     elif page.reading:
         sketch.add(Spinner(Rect(left, y + 40, 64, 64)))
-    sketch.foot((Touch.LEAVE, Touch.HELP))
+    if page.state.key != TAKE_BACK:
+        sketch.foot((Touch.LEAVE, Touch.HELP))
 
 
 def _face(sketch: _Sketch, page: Face) -> None:
@@ -255,10 +264,12 @@ def _working(sketch: _Sketch, page: Working, age_s: float) -> None:
 
 def _result(sketch: _Sketch, page: Result) -> None:
     left, width, colour = 300, 900, _COLOURS[page.sign]
-    lines = [(page.headline, theme.HEADLINE, colour, 20), (page.advice, theme.BODY, theme.INK, 28)]
+    # A whole sentence as a headline is set smaller.
+    big = theme.HEADLINE if len(sketch.set(page.headline, theme.HEADLINE, width).lines) == 1 else theme.TITLE
+    lines = [(page.headline, big, colour, 20), (page.advice, theme.BODY, theme.INK, 28)]
     if page.who is not None:
         lines.append((page.who, theme.BUTTON, theme.INK, 8))
-    if page.number:
+    if page.number and not sketch.says(page.advice, page.number):
         lines.append((Text("result.number", {"number": page.number}), theme.BUTTON, theme.INK, 8))
     height = sum(sketch.set(t, style, width).height + gap for t, style, _, gap in lines)
     height += 108 if page.words is not None else 0

@@ -95,7 +95,7 @@ class Brush:
             case Spinner():
                 self._spinner(rect, moment.spinner)
             case Reader():
-                self._put(self._shapes.reader(rect.width, rect.height, control.place), rect)
+                self._put(self._shapes.reader(rect.width, rect.height, control.place, is_fault=control.is_fault), rect)
             case _:
                 raise TypeError(f"nobody draws {type(control).__name__}")
 

@@ -94,16 +94,14 @@ class Fonts:
                 raise FontMissing(
                     f"font {path} cannot be read ({err.strerror}). Install it: apt install {script.package}"
                 ) from err
-            if data[:4] == b"ttcf":
-                data = _first_face(data, script.family, path)
+            data = _face(data, script, path)
             self._files[script, style.bold] = data
         size = round(style.size * (_TIBETAN_SCALE if script is Script.TIBETAN else 1))
-        try:
-            font = pygame.font.Font(io.BytesIO(data), size)
-        except pygame.error as err:
-            raise FontMissing(f"font {path} is not a font ({err}). Reinstall it: apt install {script.package}") from err
+        font = pygame.font.Font(io.BytesIO(data), size)
         if font.name != script.family:
-            raise FontMissing(f"font {path} is {font.name!r}, not {script.family!r}. Reinstall it: apt install {script.package}")
+            raise FontMissing(
+                f"font {path} opens as {font.name!r}, not {script.family!r}. Reinstall: apt install {script.package}"
+            )
         if script is Script.TIBETAN:
             # Without it the stacks come apart in ways a non-reader misses.
             font.set_script("Tibt")
@@ -117,28 +115,47 @@ def runs(text: str) -> Iterator[tuple[Script, str]]:
             yield (Script.TIBETAN if _TIBETAN.fullmatch(piece) else Script.CHINESE), piece
 
 
-def _first_face(collection: bytes, family: str, path: Path) -> bytes:
-    """Return a font collection whose first face is the one named `family`.
+def _face(data: bytes, script: Script, path: Path) -> bytes:
+    """Return a font file, or a collection turned so that its first face is the one named `script.family`.
 
     pygame opens face 0 only, which is the Japanese one: 骨 直 令 复 返 take Japanese shapes. The face is found by its name
-    and its offset written into the first slot of the header (OpenType 1.9, "TTC header").
+    and its offset written into the first slot of the header (OpenType 1.9, "TTC header"). The file is checked here because
+    pygame-ce 2.5.8 crashes the process on bytes that are not a font.
+
+    Raises:
+        FontMissing: it is cut short, is no font, or has no face of that name.
     """
-    (count,) = struct.unpack_from(">I", collection, 8)
-    for offset in struct.unpack_from(f">{count}I", collection, 12):
-        if family in _families(collection, offset):
-            return collection[:12] + struct.pack(">I", offset) + collection[16:]
-    raise FontMissing(f"collection {path} has no face named {family!r}. Reinstall it: apt install {Script.CHINESE.package}")
+    try:
+        if data[:4] != b"ttcf":
+            if script.family in _families(data, 0):
+                return data
+        else:
+            (count,) = struct.unpack_from(">I", data, 8)
+            for offset in struct.unpack_from(f">{count}I", data, 12):
+                if script.family in _families(data, offset):
+                    return data[:12] + struct.pack(">I", offset) + data[16:]
+    except (struct.error, UnicodeDecodeError) as err:
+        raise FontMissing(f"font {path} is no font or is cut short. Reinstall it: apt install {script.package}") from err
+    raise FontMissing(f"font {path} has no face named {script.family!r}. Reinstall it: apt install {script.package}")
 
 
-def _families(collection: bytes, offset: int) -> Iterator[str]:
-    """Yield the family names (name id 1, Windows platform) of the face at `offset`."""
-    (tables,) = struct.unpack_from(">H", collection, offset + 4)
+def _families(data: bytes, offset: int) -> set[str]:
+    """Return the family names (name id 1, Windows platform) of the face at `offset`.
+
+    Raises:
+        struct.error: a table goes beyond the end of the file.
+    """
+    found: set[str] = set()
+    (tables,) = struct.unpack_from(">H", data, offset + 4)
     for index in range(tables):
-        tag, _, start, _ = struct.unpack_from(">4sIII", collection, offset + 12 + 16 * index)
+        tag, _, start, size = struct.unpack_from(">4sIII", data, offset + 12 + 16 * index)
+        # Its last byte must be there.
+        struct.unpack_from(">B", data, start + max(0, size - 1))
         if tag != b"name":
             continue
-        _, records, strings = struct.unpack_from(">HHH", collection, start)
+        _, records, strings = struct.unpack_from(">HHH", data, start)
         for record in range(records):
-            platform, _, _, name, length, at = struct.unpack_from(">6H", collection, start + 6 + 12 * record)
+            platform, _, _, name, length, at = struct.unpack_from(">6H", data, start + 6 + 12 * record)
             if platform == 3 and name == 1:
-                yield collection[start + strings + at : start + strings + at + length].decode("utf-16-be")
+                found.add(data[start + strings + at : start + strings + at + length].decode("utf-16-be"))
+    return found

@@ -182,18 +182,19 @@ class Spinner(Control):
 
 
 class CardPlace(Enum):
-    """What the drawing of the reader shows."""
+    """Where the card is in the drawing of the reader, and where it should go."""
 
-    WAITING = "waiting"
+    TO_PUT_DOWN = "to-put-down"
     READING = "reading"
-    FAULT = "fault"
+    TO_LIFT = "to-lift"
 
 
 @dataclass(frozen=True, slots=True)
 class Reader(Control):
-    """The drawing of the reader and the card."""
+    """The drawing of the reader and the card; a sign on the card says that something was wrong."""
 
     place: CardPlace
+    is_fault: bool = False
 
 
 Touchable = Button | TickBox

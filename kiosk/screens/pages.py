@@ -79,9 +79,15 @@ class Consent(Page):
     contact: str
 
 
+TAKE_BACK: Final = "card.take-back"
+"""Key of the state after a visit, with nothing left to choose."""
+LIFT: Final = frozenset({"card.again", TAKE_BACK})
+"""Keys of the states in which the card is to be lifted; the drawing shows it going up."""
+
+
 @dataclass(frozen=True, slots=True)
 class PresentCard(Page):
-    """A drawing of the reader and what to do: place, hold still, or what was wrong. Offers HELP and LEAVE.
+    """A drawing of the reader and what to do: place, hold still, lift, what was wrong. Offers HELP and LEAVE, but for TAKE_BACK.
 
     Attributes:
         state: what to do now.

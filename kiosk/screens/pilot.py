@@ -77,19 +77,19 @@ async def piloted(stage: Stage, path: Path, monotonic: Callable[[], float]) -> A
     """
     if path.is_socket():
         path.unlink()
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(path))
-    # Before anybody can connect: nobody does until it listens.
-    path.chmod(0o600)
-    pilot = _Pilot(stage, monotonic)
-    server = await asyncio.start_unix_server(pilot.serve, sock=listening)
-    log.info("pilot.open")
-    try:
-        yield
-    finally:
-        server.close()
-        await pilot.hang_up()
-        path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        # Nobody can connect before it listens.
+        path.chmod(0o600)
+        pilot = _Pilot(stage, monotonic)
+        server = await asyncio.start_unix_server(pilot.serve, sock=listening)
+        log.info("pilot.open")
+        try:
+            yield
+        finally:
+            server.close()
+            await pilot.hang_up()
+            path.unlink(missing_ok=True)
 
 
 class _Pilot:

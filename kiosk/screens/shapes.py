@@ -52,17 +52,17 @@ class Shapes:
         """Return a bare tick, `size` px square."""
         return self._keep(("tick", size, colour), lambda: _layers(size, size, (colour, partial(_tick, size=size * _FINE))))
 
-    def reader(self, width: int, height: int, place: CardPlace) -> Surface:
+    def reader(self, width: int, height: int, place: CardPlace, *, is_fault: bool) -> Surface:
         """Return the drawing of the reader with the card."""
-        return self._keep((place, width, height), lambda: self._reader(width, height, place))
+        return self._keep((place, is_fault, width, height), lambda: self._reader(width, height, place, is_fault=is_fault))
 
     def oval(self, width: int, height: int, *, good: bool) -> Surface:
         """Return what lies over the camera's picture: a veil with an oval hole, its ring, and round corners."""
         return self._keep(("oval", width, height, good), lambda: _oval(width, height, theme.GOOD if good else theme.SHEET))
 
-    def _reader(self, width: int, height: int, place: CardPlace) -> Surface:
+    def _reader(self, width: int, height: int, place: CardPlace, *, is_fault: bool) -> Surface:
         surface = _reader(width, height, place)
-        if place is CardPlace.FAULT:
+        if is_fault:
             badge = self.sign(Sign.WARNING, 112, theme.WAIT)
             surface.blit(badge, (round(width * 0.8) - 56, 0))
         return surface
@@ -165,11 +165,14 @@ def _reader(width: int, height: int, place: CardPlace) -> Surface:
         (theme.ACTION, partial(_plate, box=card, radius=14)),
         (theme.SHEET, partial(_print, card=card)),
     ]
+    x, size = width / 2, width * 0.1
     match place:
+        case CardPlace.TO_PUT_DOWN:
+            layers.append((theme.ACTION, partial(_arrow, x=x, y=height * 0.52, size=size)))
         case CardPlace.READING:
-            layers.append((theme.ACTION, partial(_waves, x=width / 2, y=height * 0.4, size=width * 0.1)))
-        case CardPlace.WAITING | CardPlace.FAULT:
-            layers.append((theme.ACTION, partial(_arrow, x=width / 2, y=height * 0.52, size=width * 0.1)))
+            layers.append((theme.ACTION, partial(_waves, x=x, y=height * 0.4, size=size)))
+        case CardPlace.TO_LIFT:
+            layers.append((theme.ACTION, partial(_arrow, x=x, y=height * 0.52, size=-size)))
     return _layers(width, height, *layers)
 
 
@@ -189,9 +192,9 @@ def _print(canvas: Surface, colour: Colour, card: tuple[float, float, float, flo
 
 
 def _arrow(canvas: Surface, colour: Colour, x: float, y: float, size: float) -> None:
-    """A chevron that points down onto the reader."""
+    """A chevron that points down onto the reader, or up from it where `size` is negative."""
     points = [((x + dx * size) * _FINE, (y + dy * size) * _FINE) for dx, dy in ((-0.5, -0.22), (0, 0.22), (0.5, -0.22))]
-    _path(canvas, colour, points, size * 0.2 * _FINE)
+    _path(canvas, colour, points, abs(size) * 0.2 * _FINE)
 
 
 def _waves(canvas: Surface, colour: Colour, x: float, y: float, size: float) -> None:

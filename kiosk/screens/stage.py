@@ -69,7 +69,13 @@ class Stage:
     """
 
     def __init__(
-        self, *, monotonic: Callable[[], float], width: int = WIDTH, height: int = HEIGHT, fullscreen: bool = False
+        self,
+        *,
+        monotonic: Callable[[], float],
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        fullscreen: bool = False,
+        language: Language = Language.CHINESE,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -78,6 +84,7 @@ class Stage:
             width: of the window, px.
             height: of the window, px.
             fullscreen: take the whole panel and hide the pointer.
+            language: at rest, and again after every visit.
 
         Raises:
             DisplayMissing: there is no layout for that size.
@@ -89,6 +96,7 @@ class Stage:
         self.touched_at = monotonic()
         self._monotonic = monotonic
         self._fullscreen = fullscreen
+        self._at_rest = language
         self._fonts = Fonts()
         self._ink = Ink(self._fonts)
         self._shapes = Shapes()
@@ -97,7 +105,7 @@ class Stage:
         self._turned = asyncio.Event()
         self._canvas: pygame.Surface | None = None
         self._is_closed = False
-        self._words = Words(Language.CHINESE)
+        self._words = Words(language)
         self._page: Page | None = None
         self._since = 0.0
         self._reached = 0
@@ -176,7 +184,7 @@ class Stage:
 
     @property
     def language(self) -> Language:
-        """The language that is shown; the visitor changes it, the wipe returns it to Chinese."""
+        """The language that is shown; the visitor changes it, the wipe takes that back."""
         return self._words.language
 
     @property
@@ -252,7 +260,7 @@ class Stage:
         self._page = None
         self._scene = ()
         self._drawn = None
-        self._words = Words(Language.CHINESE)
+        self._words = Words(self._at_rest)
         if self._canvas is not None:
             pygame.event.clear()
             self._brush(self._canvas).clear()

@@ -44,14 +44,15 @@ class Words:
         """Return the words of `text` with its arguments filled in.
 
         Raises:
-            MessageFault: there is no such message, or its arguments are not those of the message. Values are not named.
+            MessageFault: there is no such message, or it needs an argument that is not given. Arguments to spare are let be.
         """
         message = self._messages.get(text.key)
         if message is None:
             raise MessageFault(f"no message {text.key!r} in words/{Language.CHINESE}.toml")
-        wanted = placeholders(message)
-        if wanted != set(text.args):
-            raise MessageFault(f"message {text.key!r} takes {sorted(wanted)} and was given {sorted(text.args)}")
+        missing = placeholders(message) - set(text.args)
+        if missing:
+            # Names only: values may be personal.
+            raise MessageFault(f"message {text.key!r} needs {sorted(missing)} and was given {sorted(text.args)}")
         return message.format_map(text.args)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 from kiosk.screens.theme import Style
@@ -12,7 +14,7 @@ _CLOSING: Final = "，。！？、；：）》」』】”’…·％,.!?;:)]}%/
 _OPENING: Final = "（《「『【“‘([{"
 _CHINESE: Final = r"[\u2e80-\u303f\u3040-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
 _TIBETAN: Final = r"[\u0f00-\u0f0a\u0f0c\u0f0e-\u0fff]+\u0f0b*\u0f0d*"
-_TOKEN: Final = re.compile(rf"\n|\s+|{_TIBETAN}|{_CHINESE}|(?:(?!{_CHINESE}|[\u0f00-\u0fff])\S)+")
+_TOKEN: Final = re.compile(rf"\s+|{_TIBETAN}|{_CHINESE}|(?:(?!{_CHINESE}|[\u0f00-\u0fff])\S)+")
 
 
 class Measure(Protocol):
@@ -22,8 +24,32 @@ class Measure(Protocol):
         """Return the width of one line, px."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What stays together, with the spaces after it.
+
+    Attributes:
+        text: without the spaces.
+        spaces: after it; a line feed among them ends the line.
+        wide: of the text, px.
+        full: of text and spaces, px.
+    """
+
+    text: str
+    spaces: str
+    wide: int
+    full: int
+
+    @property
+    def is_torn_after(self) -> bool:
+        """Whether a break here is within a Chinese phrase."""
+        return not self.spaces and self.text[-1] not in _CLOSING and re.fullmatch(_CHINESE, self.text[-1]) is not None
+
+
 def wrap(text: str, style: Style, width: int, measure: Measure) -> tuple[str, ...]:
-    """Break `text` into lines of at most `width` px, about equally long, so that no single character is left over.
+    """Break `text` into lines of at most `width` px: as few as can be, and of such breaks the best.
+
+    A break in the middle of a Chinese phrase is worse than one after punctuation; then lines are made about equally long.
 
     Args:
         text: what is to be set; a space at a break is dropped; a line feed breaks always.
@@ -34,44 +60,69 @@ def wrap(text: str, style: Style, width: int, measure: Measure) -> tuple[str, ..
     Returns:
         the lines; a piece that is wider than the box on its own is broken anywhere.
     """
-    lines = _fill(text, style, width, measure)
-    if len(lines) == 1:
-        return lines
-    low, high = width // 2, width
-    while high - low > style.size // 4:
-        middle = (low + high) // 2
-        if len(_fill(text, style, middle, measure)) > len(lines):
-            low = middle
-        else:
-            high = middle
-    return _fill(text, style, high, measure)
+    pieces = list(_measured(text.strip(), style, width, measure))
+    ends = _fill(pieces, width)
+    if len(ends) > 1:
+        ends = _best(pieces, width, len(ends))
+    lines = (pieces[start:end] for start, end in pairwise([0, *ends]))
+    return tuple("".join(p.text + p.spaces for p in line).rstrip() for line in lines)
 
 
-def _fill(text: str, style: Style, width: int, measure: Measure) -> tuple[str, ...]:
-    lines: list[str] = []
-    line = ""
+def _fill(pieces: list[_Piece], width: int) -> list[int]:
+    """Return where each line ends when each takes as much as it can: the fewest lines."""
+    ends: list[int] = []
+    used = 0
+    for index, piece in enumerate(pieces):
+        if used and used + piece.wide > width:
+            ends.append(index)
+            used = 0
+        used += piece.full
+        if "\n" in piece.spaces:
+            ends.append(index + 1)
+            used = 0
+    return [*ends, len(pieces)] if used or not ends else ends
+
+
+def _best(pieces: list[_Piece], width: int, count: int) -> list[int]:
+    """Return where each of `count` lines ends so that the fewest phrases are torn, then so that they are evenly long."""
+    aim = sum(piece.full for piece in pieces) / count
+    best: dict[int, tuple[int, float, list[int]]] = {0: (0, 0.0, [])}
+    for line in range(count):
+        following: dict[int, tuple[int, float, list[int]]] = {}
+        for start, (torn, uneven, ends) in best.items():
+            used = 0
+            for index in range(start, len(pieces)):
+                piece = pieces[index]
+                if used + piece.wide > width:
+                    break
+                end = index + 1
+                tears = torn + (end < len(pieces) and piece.is_torn_after)
+                cost = (tears, uneven + (used + piece.wide - aim) ** 2, [*ends, end])
+                if (line < count - 1 or end == len(pieces)) and (end not in following or cost < following[end]):
+                    following[end] = cost
+                used += piece.full
+                if "\n" in piece.spaces:
+                    break
+        best = following
+    return best[len(pieces)][2]
+
+
+def _measured(text: str, style: Style, width: int, measure: Measure) -> Iterator[_Piece]:
     for piece in _pieces(text):
-        must = piece == "\n"
-        if not must and measure.width((line + piece).rstrip(), style) <= width:
-            line += piece if line else piece.lstrip()
-            continue
-        if line.strip():
-            lines.append(line.rstrip())
-        line = piece.lstrip()
-        while measure.width(line.rstrip(), style) > width:
-            fits = next(n for n in range(len(line) - 1, 0, -1) if n == 1 or measure.width(line[:n], style) <= width)
-            lines.append(line[:fits])
-            line = line[fits:]
-    if line.strip() or not lines:
-        lines.append(line.rstrip())
-    return tuple(lines)
+        word = piece.rstrip()
+        wide = measure.width(word, style)
+        if wide > width:
+            yield from (_Piece(letter, "", each, each) for letter in word for each in [measure.width(letter, style)])
+        else:
+            spaces = piece[len(word) :]
+            yield _Piece(word, spaces, wide, measure.width(word + spaces.replace("\n", ""), style))
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield the pieces between which a line may break, spaces among them."""
+    """Yield the pieces between which a line may break, each with the spaces after it."""
     held = ""
     for token in _TOKEN.findall(text):
-        if held and (token[0] in _CLOSING or held[-1] in _OPENING):
+        if held and (token.isspace() or (not held[-1].isspace() and (token[0] in _CLOSING or held[-1] in _OPENING))):
             held += token
         else:
             if held:

@@ -1,0 +1,97 @@
+"""Every page in every state that issue 2 has, with the longest values that settings and records allow. Invented people only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kiosk.cards import reader
+from kiosk.face.result import QualityCause
+from kiosk.screens.pages import (
+    GOOD_HINT,
+    TAKE_BACK,
+    Attract,
+    Consent,
+    Face,
+    OutOfService,
+    Page,
+    PresentCard,
+    Result,
+    Sign,
+    StillThere,
+    Text,
+    Touch,
+    Word,
+    Working,
+)
+from sync_agent.contract.codes import Code
+from sync_agent.contract.kinds import Outcome
+
+WHO = Text("result.who", {"name": "阿*卜杜拉·买买提", "number": "540102********0010"})
+NUMBER = "lhasa-hall-03-000012-7fa3"
+BANNERS = tuple(Text(f"banner.{key}", {"n": "1234"}) for key in ("offline", "queue", "reader", "camera", "face"))
+FAULTS: list[type[reader.CardFault]] = [reader.CardFault, *reader.CardFault.__subclasses__()]
+CARD_FAULTS = tuple(kind.message for kind in FAULTS)
+OUT = ("reader", "camera", "face", "storage", "starting", "uplink", "fault")
+TRIES = {"n": "2"}
+LAST = (Outcome.MATCH, Outcome.TO_CONFIRM)
+"""Outcomes after which there is no other try."""
+
+
+def pages() -> Iterator[tuple[str, Page]]:
+    """Yield every page with a name for the test."""
+    yield from _plain()
+    for banner in BANNERS:
+        yield f"attract with {banner.key}", Attract(banner=banner)
+    yield "consent with banner", Consent(True, False, "处" * 60, "9" * 60, banner=BANNERS[0])
+
+
+def _plain() -> Iterator[tuple[str, Page]]:
+    yield "attract", Attract()
+    for compare in (False, True):
+        for keep_photo in (False, True):
+            yield f"consent {compare} {keep_photo}", Consent(compare, keep_photo, "某市住房和城乡建设局", "0891-6320000")
+    yield "consent with the longest names", Consent(False, False, "处" * 60, "9" * 60)
+    yield "card place", PresentCard(Text("card.place"))
+    yield "card reading", PresentCard(Text("card.reading"), reading=True)
+    yield "card back", PresentCard(Text(TAKE_BACK))
+    for key in CARD_FAULTS:
+        yield f"card again after {key}", PresentCard(Text("card.again"), fault=Text(key))
+    for hint in (GOOD_HINT, *(f"face.hint.{cause}" for cause in QualityCause)):
+        yield hint, Face(Text(hint), 0.5)
+    for key in ("comparing", "sending"):
+        yield f"working {key}", Working(Text(f"working.{key}"))
+    yield from _results()
+    yield "still there", StillThere(20)
+    for key in OUT:
+        yield f"out of service {key}", OutOfService(Text(f"out.{key}"), "CARD-01", "kiosk-of-a-long-name-03")
+    yield "out of service without a code", OutOfService(Text("out.starting"), "", "kiosk-03")
+
+
+def _results() -> Iterator[tuple[str, Page]]:
+    done = {
+        "verified": frozenset(Word),
+        "received": frozenset({Word.RECEIVED}),
+        "kept": frozenset[Word](),
+        "waiting": frozenset[Word](),
+        "rejected": frozenset[Word](),
+        "review": frozenset({Word.RECEIVED}),
+        "to-confirm": frozenset({Word.RECEIVED}),
+    }
+    for (key, words), sign in zip(done.items(), [*Sign, Sign.CLOCK, Sign.PERSON], strict=True):
+        head, advice = Text(f"result.{key}.headline"), Text(f"result.{key}.advice", {"id": NUMBER})
+        yield f"result {key}", Result(sign, head, advice, WHO, words, NUMBER)
+    for code in Code:
+        page = Result(
+            Sign.CROSS, Text("result.refused.headline"), Text(f"result.refused.{code}"), WHO, frozenset({Word.RECEIVED}), NUMBER
+        )
+        yield f"refused {code}", page
+    every = (Touch.AGAIN, Touch.OTHER_WAY, Touch.HELP, Touch.LEAVE)
+    for outcome in set(Outcome) - set(LAST):
+        for offers in ((Touch.AGAIN, Touch.OTHER_WAY), every[:3], every):
+            head, advice = Text(f"result.{outcome}.headline"), Text(f"result.{outcome}.advice", TRIES)
+            yield f"not passed {outcome} {len(offers)}", Result(Sign.CROSS, head, advice, offers=offers)
+    for key in ("face.unavailable", "camera.gone"):
+        yield f"{key}", Result(Sign.PERSON, Text(key), Text("result.manual.advice"))
+    for key in (*CARD_FAULTS, "outbox.full", "outbox.busy", "identity.not-enrolled", "fault.headline"):
+        yield f"fault {key}", Result(Sign.WARNING, Text(key), Text("fault.advice", {"code": "KIOSK-01"}))
+    yield "help", Result(Sign.PERSON, Text("help.headline"), Text("help.advice", {"id": NUMBER}), number=NUMBER)
