@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sync_agent.registry.protect import Vault
@@ -52,11 +52,11 @@ class Database:
         self.engine.dispose()
 
 
-def insert_absent(session: Session, table: Table, values: Mapping[str, Any]) -> bool:
+def insert_absent(session: Session, model: type[DeclarativeBase], values: Mapping[str, Any]) -> bool:
     """Insert a row unless one of its unique keys is taken, be it at this very moment; return whether it was inserted."""
     kind = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    done = session.execute(kind(table).values(values).on_conflict_do_nothing().returning(*table.primary_key))
-    return done.first() is not None
+    statement = kind(model).values(values).on_conflict_do_nothing().returning(*inspect(model).primary_key)
+    return session.execute(statement).first() is not None
 
 
 def _postgresql(url: str, pool: int) -> Engine:

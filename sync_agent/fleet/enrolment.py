@@ -1,0 +1,184 @@
+"""How a device is let in and shut out: an operator approves its request, its certificate is signed, revoked, listed.
+
+A device makes its keys itself; nothing secret crosses the desk. Revoking takes hold in two places: the broker refuses the
+certificate by the revocation list (make it read the list again), and the sync agent refuses the record key at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sync_agent.contract.enrolment import Answer, PublicKey, Request
+from sync_agent.contract.topics import DeviceId
+from sync_agent.fleet import presence
+from sync_agent.fleet.authority import Authority, Revoked
+from sync_agent.registry.tables import AuditEvent, Device, DeviceCertificate, DeviceKey, DeviceStatus, Site
+from sync_agent.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_PUBLIC_MEMBERS: Final = ("kty", "crv", "x")
+
+
+class CannotEnrol(Exception):
+    """A device cannot be let in or shut out as asked. Code ENR-01; the text says why and what to do."""
+
+    code = "ENR-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of the list of devices."""
+
+    device: DeviceId
+    site: str
+    serial: str
+    enrolled_at: datetime
+    certificate_until: datetime | None
+    seen: presence.Seen
+
+
+def approve(session: Session, authority: Authority, request: Request, settings: Settings, *, actor: str, now: datetime) -> Answer:
+    """Let a device in, or give one that is in a new certificate.
+
+    Args:
+        session: a write transaction.
+        authority: signs the certificate.
+        request: as the device made it.
+        settings: what the device is told of broker and tenant.
+        actor: who approves, for the audit.
+        now: the time.
+
+    Raises:
+        BadRequest: the certificate request does not fit.
+        CannotEnrol: the record key is another's, revoked, or not an Ed25519 key; or the device is in with another key.
+    """
+    key = _record_key(request)
+    device_id = DeviceId(request.device)
+    issued = authority.sign_device(request.csr, device_id, settings.fleet.certificate_days, now)
+    _admit(session, request, key, now)
+    session.add(DeviceCertificate(serial=issued.serial, device_id=device_id, valid_until=issued.valid_until))
+    session.add(AuditEvent(at=now, actor=actor, action="device.approve", subject=device_id))
+    session.flush()
+    log.info("device.approved", device=device_id, site=request.site, certificate=issued.serial)
+    return Answer(
+        tenant=settings.tenant,
+        device=device_id,
+        site=request.site,
+        broker_host=settings.broker.device_host or settings.broker.host,
+        broker_port=settings.broker.port,
+        certificate=issued.pem,
+        ca=authority.certificate,
+        agent_keys=[_public(authority.receipt_key())],
+        registry_key=_public(authority.registry_key()),
+    )
+
+
+def revoke(session: Session, authority: Authority, device: DeviceId, *, list_days: int, actor: str, now: datetime) -> None:
+    """Shut a device out from now on: its record keys, its certificates, and a new revocation list.
+
+    Args:
+        session: a write transaction.
+        authority: signs the list.
+        device: which.
+        list_days: life of the list.
+        actor: who revokes, for the audit.
+        now: from when.
+
+    Raises:
+        CannotEnrol: no such device.
+    """
+    row = session.get(Device, device)
+    if row is None:
+        raise CannotEnrol(f"there is no device {device!r}. `sync-agent device list` shows those there are.")
+    row.revoked_at = row.revoked_at or now
+    for key in session.scalars(select(DeviceKey).where(DeviceKey.device_id == device, DeviceKey.revoked_at.is_(None))):
+        key.revoked_at = now
+    held = select(DeviceCertificate).where(DeviceCertificate.device_id == device, DeviceCertificate.revoked_at.is_(None))
+    for certificate in session.scalars(held):
+        certificate.revoked_at = now
+    session.add(AuditEvent(at=now, actor=actor, action="device.revoke", subject=device))
+    session.flush()
+    refresh_revocation_list(session, authority, days=list_days, now=now)
+    log.warning("device.revoked", device=device)
+
+
+def refresh_revocation_list(session: Session, authority: Authority, *, days: int, now: datetime) -> None:
+    """Write the revocation list from what the registry knows; certificates that have ended anyway are left out."""
+    asked = select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_not(None), DeviceCertificate.valid_until > now)
+    revoked = [Revoked(row.serial, row.revoked_at) for row in session.scalars(asked) if row.revoked_at is not None]
+    authority.write_revocation_list(revoked, days, now)
+    log.info("revocation-list.written", revoked=len(revoked), days=days)
+
+
+def devices(session: Session, settings: Settings, now: datetime) -> Sequence[Listed]:
+    """Return every device, by name."""
+    until: dict[str, datetime] = {}
+    for certificate in session.scalars(select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_(None))):
+        until[certificate.device_id] = max(certificate.valid_until, until.get(certificate.device_id, certificate.valid_until))
+    asked = select(Device, DeviceStatus).outerjoin(DeviceStatus, DeviceStatus.device_id == Device.id).order_by(Device.id)
+    return [
+        Listed(
+            DeviceId(device.id),
+            device.site_id,
+            device.serial,
+            device.enrolled_at,
+            until.get(device.id),
+            presence.look(status, device.revoked_at, settings.fleet, now),
+        )
+        for device, status in session.execute(asked).tuples()
+    ]
+
+
+def _admit(session: Session, request: Request, key: OKPKey, now: datetime) -> None:
+    """Make or find the rows of device, site and record key."""
+    name, kid = request.device, key.thumbprint()
+    known = session.get(DeviceKey, kid)
+    if known is not None and (known.device_id != name or known.revoked_at is not None):
+        why = "belongs to another device" if known.device_id != name else "was revoked"
+        raise CannotEnrol(f"the record key of {name!r} {why}. Delete the device's identity and make a new request on it.")
+    device = session.get(Device, name)
+    if device is not None and device.revoked_at is None and known is None:
+        raise CannotEnrol(f"{name!r} is enrolled with another record key. If the device was set up anew, revoke it first.")
+    if session.get(Site, request.site) is None:
+        session.add(Site(id=request.site, name=request.site, created_at=now))
+        session.flush()
+    if device is None:
+        session.add(Device(id=name, site_id=request.site, serial=request.serial, enrolled_at=now))
+    else:
+        device.site_id, device.serial, device.revoked_at = request.site, request.serial, None
+    session.flush()
+    if known is None:
+        session.add(DeviceKey(kid=kid, device_id=name, public_key=_public(key), valid_from=now))
+
+
+def _record_key(request: Request) -> OKPKey:
+    """Return the public record key of a request.
+
+    Raises:
+        CannotEnrol: not an Ed25519 key.
+    """
+    given = {name: request.record_key.get(name) for name in _PUBLIC_MEMBERS}
+    if given["kty"] != "OKP" or given["crv"] != "Ed25519" or not isinstance(given["x"], str):
+        raise CannotEnrol(
+            f"the record key of {request.device!r} is not a public Ed25519 key. Make the request again on the device."
+        )
+    try:
+        return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": given["x"]})
+    except (JoseError, ValueError) as err:
+        raise CannotEnrol(f"the record key of {request.device!r} cannot be read. Make the request again on the device.") from err
+
+
+def _public(key: OKPKey) -> PublicKey:
+    """Return the public part of a key as JWK, and nothing else of it."""
+    jwk = key.as_dict(private=False)
+    return {name: str(jwk[name]) for name in _PUBLIC_MEMBERS}

@@ -1,0 +1,167 @@
+"""Which devices are there and well: what they say of themselves, and what the centre makes of it.
+
+Devices say birth, state and telemetry (`contract.status`); these are kept as one row a device. What a person is shown is computed
+from the row and the time, so that a device that fell silent shows without anything having arrived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sync_agent.contract.envelope import places
+from sync_agent.contract.kinds import PartState
+from sync_agent.contract.status import Birth, Link, State, Telemetry
+from sync_agent.contract.topics import DeviceId, Up
+from sync_agent.registry.database import insert_absent
+from sync_agent.registry.tables import Device, DeviceStatus, PartLine
+from sync_agent.settings import FleetSettings
+
+log = structlog.get_logger(__name__)
+
+Said = Birth | State | Telemetry
+
+
+class Presence(StrEnum):
+    """What a person is told of a device."""
+
+    CONNECTED = "connected"
+    NOT_WELL = "not-well"
+    """Connected, but something keeps it from its work."""
+    SILENT = "silent"
+    NEVER_SEEN = "never-seen"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a device is, with the reason and since when.
+
+    Attributes:
+        since: since when it is so; None where that cannot be known.
+        parts: the parts that are not well.
+        is_late: its oldest record waits too long.
+    """
+
+    presence: Presence
+    since: datetime | None
+    parts: tuple[str, ...] = ()
+    is_late: bool = False
+
+
+def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime) -> str | None:
+    """Take what a device says of itself.
+
+    Args:
+        session: a write transaction.
+        device: whose topic it came on.
+        what: the last level of that topic; birth, state or telemetry.
+        payload: the message. An empty one is a retained message being removed and says nothing.
+        at: when it came.
+
+    Returns:
+        What does not fit, nothing personal, or None when it was taken. An unknown device's words are dropped.
+    """
+    model = {Up.BIRTH: Birth, Up.STATE: State, Up.TELEMETRY: Telemetry}.get(what)
+    if model is None:
+        return f"{what} is not about presence"
+    if not payload:
+        return None
+    try:
+        said = model.model_validate_json(payload)
+    except ValidationError as err:
+        return f"{what}: {places(err)}"
+    if session.get(Device, device) is None:
+        log.warning("presence.unknown-device", device=device)
+        return None
+    insert_absent(session, DeviceStatus, {"device_id": device, "link": Link.OFFLINE, "link_since": at, "heard_at": at})
+    status = session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device).with_for_update()).one()
+    hear(status, said, at)
+    return None
+
+
+def hear(status: DeviceStatus, said: Said, at: datetime) -> None:
+    """Change a device's row by what it said; pure but for the row.
+
+    A will of an earlier start may arrive after the birth of the next one (failure matrix, row 20): it is ignored.
+    """
+    match said:
+        case Birth():
+            if said.boot < status.boot:
+                return
+            _connect(status, said.boot, at)
+            status.version, status.epoch = said.version, said.epoch
+            status.last_seq, status.last_digest = said.last_seq, said.last_digest
+        case State(link=Link.ONLINE):
+            if said.boot < status.boot:
+                return
+            _connect(status, said.boot, at)
+        case State():
+            if said.boot < status.boot:
+                return
+            if status.link is not Link.OFFLINE:
+                status.link, status.link_since = Link.OFFLINE, at
+            status.boot = said.boot
+            return  # the broker's word, not the device's
+        case Telemetry():
+            if status.telemetry_at is not None and said.at < status.telemetry_at:
+                return
+            status.queue = said.queue
+            status.oldest_at = at - timedelta(seconds=said.oldest_age_s) if said.queue else None
+            status.telemetry_at = said.at
+            _tell_parts(status, said)
+        case _:
+            assert_never(said)
+    status.heard_at = at
+
+
+def look(status: DeviceStatus | None, revoked_at: datetime | None, settings: FleetSettings, now: datetime) -> Seen:
+    """Say how a device is.
+
+    Args:
+        status: what it said last; None where it never said anything.
+        revoked_at: when it was revoked.
+        settings: after how long it counts as silent or late.
+        now: the time.
+    """
+    if revoked_at is not None:
+        return Seen(Presence.REVOKED, revoked_at)
+    if status is None or not status.boot:
+        return Seen(Presence.NEVER_SEEN, None)
+    if status.link is Link.OFFLINE:
+        return Seen(Presence.SILENT, status.link_since)
+    if now - status.heard_at > timedelta(seconds=settings.silent_after_s):
+        return Seen(Presence.SILENT, status.heard_at)
+    ill = {name: line["since"] for name, line in status.parts.items() if line["state"] != PartState.WELL}
+    is_late = status.oldest_at is not None and now - status.oldest_at > timedelta(seconds=settings.queue_late_s)
+    if ill or is_late:
+        begun = [datetime.fromisoformat(since) for since in ill.values()]
+        if is_late and status.oldest_at is not None:
+            begun.append(status.oldest_at + timedelta(seconds=settings.queue_late_s))
+        return Seen(Presence.NOT_WELL, min(begun), tuple(sorted(ill)), is_late)
+    return Seen(Presence.CONNECTED, status.link_since)
+
+
+def _connect(status: DeviceStatus, boot: int, at: datetime) -> None:
+    if status.link is not Link.ONLINE or boot > status.boot:
+        status.link, status.link_since = Link.ONLINE, at
+    status.boot = boot
+
+
+def _tell_parts(status: DeviceStatus, said: Telemetry) -> None:
+    """Take the states of the parts; code and begin stay known from the self-test's record where the state is the same."""
+    if not said.parts or (status.parts_at is not None and said.at < status.parts_at):
+        return
+    parts: dict[str, PartLine] = {}
+    for name, state in said.parts.items():
+        known = status.parts.get(name)
+        is_same = known is not None and known["state"] == state
+        parts[name] = known if known is not None and is_same else {"state": state, "code": "", "since": said.at.isoformat()}
+    status.parts, status.parts_at = parts, said.at

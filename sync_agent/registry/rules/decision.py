@@ -1,0 +1,117 @@
+"""What a rule says of a record: the answer, and what changes in the registry. Rules compute this and touch nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sync_agent.contract.codes import Code
+from sync_agent.contract.receipts import Standing
+from sync_agent.registry.tables import CaseKind, LibraryStatus, PartLine
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """What the rules leave to the operator.
+
+    Attributes:
+        review: within this time a person decides a review case (P16).
+        zone: where the calendar day of a record is taken from, for age and expiry.
+    """
+
+    review: timedelta
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's place on the roster of the site in question.
+
+    Attributes:
+        effective_from: since when the person is in the library; None when they are not.
+    """
+
+    status: LibraryStatus
+    effective_from: datetime | None = None
+
+
+# --- changes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """The person moves on in the personnel library."""
+
+    status: LibraryStatus
+    effective_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCard:
+    """What stands on the card is kept with the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAttendance:
+    """The passage counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCase:
+    """A person has to decide."""
+
+    kind: CaseKind
+    step: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetParts:
+    """The device's self-test as it is now."""
+
+    parts: Mapping[str, PartLine]
+    version: str
+
+
+Change = SetStatus | KeepCard | KeepAttendance | OpenCase | SetParts
+
+
+# --- the answer -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The rules' answer to one record.
+
+    Attributes:
+        code: why it was refused.
+        effective_from: since when the registry's state is what the record asks for; None when it is not.
+        changes: what to write, in this order.
+    """
+
+    standing: Standing
+    code: Code | None = None
+    effective_from: datetime | None = None
+    changes: tuple[Change, ...] = ()
+
+
+def accepted(effective_from: datetime, *changes: Change) -> Decision:
+    """The rules passed and the state is as asked for from then on."""
+    return Decision(Standing.ACCEPTED, effective_from=effective_from, changes=changes)
+
+
+def accepted_not_effective(*changes: Change) -> Decision:
+    """The rules passed; what the record asks for needs another step."""
+    return Decision(Standing.ACCEPTED, changes=changes)
+
+
+def refused(code: Code) -> Decision:
+    """The rules do not allow it; nothing changes."""
+    return Decision(Standing.REFUSED, code=code)
+
+
+def in_review(case: OpenCase, *changes: Change) -> Decision:
+    """A person decides: no machine refuses somebody for what it could not see (P16)."""
+    return Decision(Standing.IN_REVIEW, changes=(*changes, case))
