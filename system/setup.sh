@@ -10,7 +10,7 @@ UV=.cache/boot/bin/uv
 
 # pyscard is published for Linux as source only: the compiler group builds it.
 COMPILER="gcc libc6-dev libpcsclite-dev pkg-config python3-dev"
-DEBIAN_demo="python3-venv $COMPILER pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk"
+DEBIAN_demo="python3-venv $COMPILER pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk fonts-noto-core"
 DEBIAN_test="$DEBIAN_demo postgresql chromium xvfb xdotool"
 
 say() { echo "set-up: $*" >&2; }
@@ -28,6 +28,7 @@ set_up() {   # demo|test
   set_up_debian ${!packages}
   set_up_uv
   set_up_python "$what"
+  set_up_models
 }
 
 check_system() {
@@ -100,4 +101,12 @@ set_up_python() {   # demo|test
       --build-constraints system/locks/build.txt --editable . ||
     give_up "the Python packages could not be installed (the reason stands above)." "Check the network, then run this again."
   echo "${stamps[$what]}" >.venv/stamp
+}
+
+# --- Model pack
+
+set_up_models() {   # the command itself checks every file against its hash and makes only what is missing or wrong
+  [ -d models/dlib/weights ] || say "making the face model from its published weights"
+  .venv/bin/python -m models build dlib >/dev/null ||
+    give_up "the face model could not be made (the reason stands above)." "Remove .venv and run this again; if it stays so, the package or its conversion has changed."
 }
