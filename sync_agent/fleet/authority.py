@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from sync_agent.contract.topics import DeviceId
@@ -121,10 +122,21 @@ class Files:
 
 
 class Authority:
-    """The CA with its private key in memory. Use `establish` or `load`."""
+    """The CA and the sync agent's own keys, in memory. Use `establish` or `load`."""
 
-    def __init__(self, files: Files, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    def __init__(
+        self,
+        files: Files,
+        key: ec.EllipticCurvePrivateKey,
+        certificate: x509.Certificate,
+        receipt_key: OKPKey,
+        registry_key: OKPKey,
+    ) -> None:
         self.files = files
+        self.receipt_key = receipt_key
+        """Private Ed25519 key that signs receipts."""
+        self.registry_key = registry_key
+        """Private X25519 key that personal parts are sealed to."""
         self._key = key
         self._certificate = certificate
 
@@ -132,14 +144,6 @@ class Authority:
     def certificate(self) -> str:
         """The CA's certificate, PEM: what devices are told to trust."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    def receipt_key(self) -> OKPKey:
-        """Return the private Ed25519 key that signs receipts."""
-        return OKPKey.import_key(_read(self.files._receipt_key))
-
-    def registry_key(self) -> OKPKey:
-        """Return the private X25519 key that personal parts are sealed to."""
-        return OKPKey.import_key(_read(self.files._registry_key))
 
     def sign_device(self, csr: str, device: DeviceId, days: int, now: datetime) -> Issued:
         """Sign the request of a device.
@@ -242,14 +246,14 @@ def establish(folder: Path, names: Sequence[str], now: datetime) -> Authority:
     key = _own_key(files._ca_key)
     if not files.ca.exists():
         _write(files.ca, _self_signed(key, now).public_bytes(serialization.Encoding.PEM))
-    authority = load(folder)
-    hosts = list(dict.fromkeys(["localhost", "127.0.0.1", *names]))
-    authority._certify_own(files.broker_certificate, files.broker_key, hosts[0], hosts, now)
-    authority._certify_own(files.agent_certificate, files.agent_tls_key, AGENT, (), now)
     if not files._receipt_key.exists():
         _write(files._receipt_key, OKPKey.generate_key("Ed25519").as_pem(private=True))
     if not files._registry_key.exists():
         _write(files._registry_key, OKPKey.generate_key("X25519").as_pem(private=True))
+    authority = load(folder)
+    hosts = list(dict.fromkeys(["localhost", "127.0.0.1", *names]))
+    authority._certify_own(files.broker_certificate, files.broker_key, hosts[0], hosts, now)
+    authority._certify_own(files.agent_certificate, files.agent_tls_key, AGENT, (), now)
     return authority
 
 
@@ -265,7 +269,7 @@ def load(folder: Path) -> Authority:
         certificate = x509.load_pem_x509_certificate(_read(files.ca))
     except ValueError as err:
         raise AuthorityFault(f"{files.ca.name!r} is not a certificate. Restore the folder of keys from its backup.") from err
-    return Authority(files, key, certificate)
+    return Authority(files, key, certificate, _own_jwk(files._receipt_key), _own_jwk(files._registry_key))
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
@@ -345,6 +349,13 @@ def _private_key(pem: bytes, path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise AuthorityFault(f"{path.name!r} holds another kind of key than P-256. Restore the folder of keys from its backup.")
     return key
+
+
+def _own_jwk(path: Path) -> OKPKey:
+    try:
+        return OKPKey.import_key(_read(path))
+    except (JoseError, ValueError) as err:
+        raise AuthorityFault(f"{path.name!r} is not a private key. Restore the folder of keys from its backup.") from err
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,6 @@ certificate by the revocation list (make it read the list again), and the sync a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,8 +20,9 @@ from sync_agent.contract.enrolment import Answer, PublicKey, Request
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import presence
 from sync_agent.fleet.authority import Authority, Revoked
+from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AuditEvent, Device, DeviceCertificate, DeviceKey, DeviceStatus, Site
-from sync_agent.settings import Settings
+from sync_agent.settings import FleetSettings, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,10 @@ class CannotEnrol(Exception):
     """A device cannot be let in or shut out as asked. Code ENR-01; the text says why and what to do."""
 
     code = "ENR-01"
+
+
+COMMAND: Final = "command-line"
+"""Who did it, for the audit, when it came from the `sync-agent` command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,24 @@ class Listed:
     certificate_until: datetime | None
     seen: presence.Seen
 
+    def __str__(self) -> str:
+        since = f" since {self.seen.since:%Y-%m-%d %H:%M:%S}Z" if self.seen.since else ""
+        until = f"certificate until {self.certificate_until:%Y-%m-%d}" if self.certificate_until else "no certificate"
+        return f"{self.device:<24} {self.site:<16} {self.seen.presence}{since}, {until}"
 
-def approve(session: Session, authority: Authority, request: Request, settings: Settings, *, actor: str, now: datetime) -> Answer:
+
+def approve(
+    database: Database, authority: Authority, request: Request, settings: Settings, now: datetime, *, actor: str = COMMAND
+) -> Answer:
     """Let a device in, or give one that is in a new certificate.
 
     Args:
-        session: a write transaction.
+        database: the registry.
         authority: signs the certificate.
         request: as the device made it.
         settings: what the device is told of broker and tenant.
-        actor: who approves, for the audit.
         now: the time.
+        actor: who approves.
 
     Raises:
         BadRequest: the certificate request does not fit.
@@ -65,10 +76,10 @@ def approve(session: Session, authority: Authority, request: Request, settings: 
     key = _record_key(request)
     device_id = DeviceId(request.device)
     issued = authority.sign_device(request.csr, device_id, settings.fleet.certificate_days, now)
-    _admit(session, request, key, now)
-    session.add(DeviceCertificate(serial=issued.serial, device_id=device_id, valid_until=issued.valid_until))
-    session.add(AuditEvent(at=now, actor=actor, action="device.approve", subject=device_id))
-    session.flush()
+    with database.write() as session:
+        _admit(session, request, key, now)
+        session.add(DeviceCertificate(serial=issued.serial, device_id=device_id, valid_until=issued.valid_until))
+        session.add(AuditEvent(at=now, actor=actor, action="device.approve", subject=device_id))
     log.info("device.approved", device=device_id, site=request.site, certificate=issued.serial)
     return Answer(
         tenant=settings.tenant,
@@ -78,65 +89,62 @@ def approve(session: Session, authority: Authority, request: Request, settings: 
         broker_port=settings.broker.port,
         certificate=issued.pem,
         ca=authority.certificate,
-        agent_keys=[_public(authority.receipt_key())],
-        registry_key=_public(authority.registry_key()),
+        agent_keys=[_public(authority.receipt_key)],
+        registry_key=_public(authority.registry_key),
     )
 
 
-def revoke(session: Session, authority: Authority, device: DeviceId, *, list_days: int, actor: str, now: datetime) -> None:
+def revoke(
+    database: Database, authority: Authority, device: DeviceId, settings: FleetSettings, now: datetime, *, actor: str = COMMAND
+) -> None:
     """Shut a device out from now on: its record keys, its certificates, and a new revocation list.
-
-    Args:
-        session: a write transaction.
-        authority: signs the list.
-        device: which.
-        list_days: life of the list.
-        actor: who revokes, for the audit.
-        now: from when.
 
     Raises:
         CannotEnrol: no such device.
     """
-    row = session.get(Device, device)
-    if row is None:
-        raise CannotEnrol(f"there is no device {device!r}. `sync-agent device list` shows those there are.")
-    row.revoked_at = row.revoked_at or now
-    for key in session.scalars(select(DeviceKey).where(DeviceKey.device_id == device, DeviceKey.revoked_at.is_(None))):
-        key.revoked_at = now
-    held = select(DeviceCertificate).where(DeviceCertificate.device_id == device, DeviceCertificate.revoked_at.is_(None))
-    for certificate in session.scalars(held):
-        certificate.revoked_at = now
-    session.add(AuditEvent(at=now, actor=actor, action="device.revoke", subject=device))
-    session.flush()
-    refresh_revocation_list(session, authority, days=list_days, now=now)
+    with database.write() as session:
+        row = session.get(Device, device)
+        if row is None:
+            raise CannotEnrol(f"there is no device {device!r}. `sync-agent device list` shows those there are.")
+        row.revoked_at = row.revoked_at or now
+        for key in session.scalars(select(DeviceKey).where(DeviceKey.device_id == device, DeviceKey.revoked_at.is_(None))):
+            key.revoked_at = now
+        held = select(DeviceCertificate).where(DeviceCertificate.device_id == device, DeviceCertificate.revoked_at.is_(None))
+        for certificate in session.scalars(held):
+            certificate.revoked_at = now
+        session.add(AuditEvent(at=now, actor=actor, action="device.revoke", subject=device))
+    # After the commit: a list that cannot be written leaves the device refused by its key, and can be written again.
+    refresh_revocations(database, authority, settings, now)
     log.warning("device.revoked", device=device)
 
 
-def refresh_revocation_list(session: Session, authority: Authority, *, days: int, now: datetime) -> None:
+def refresh_revocations(database: Database, authority: Authority, settings: FleetSettings, now: datetime) -> None:
     """Write the revocation list from what the registry knows; certificates that have ended anyway are left out."""
     asked = select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_not(None), DeviceCertificate.valid_until > now)
-    revoked = [Revoked(row.serial, row.revoked_at) for row in session.scalars(asked) if row.revoked_at is not None]
-    authority.write_revocation_list(revoked, days, now)
-    log.info("revocation-list.written", revoked=len(revoked), days=days)
+    with database.read() as session:
+        revoked = [Revoked(row.serial, row.revoked_at) for row in session.scalars(asked) if row.revoked_at is not None]
+    authority.write_revocation_list(revoked, settings.revocation_list_days, now)
+    log.info("revocation-list.written", revoked=len(revoked), days=settings.revocation_list_days)
 
 
-def devices(session: Session, settings: Settings, now: datetime) -> Sequence[Listed]:
+def listing(database: Database, settings: FleetSettings, now: datetime) -> list[Listed]:
     """Return every device, by name."""
     until: dict[str, datetime] = {}
-    for certificate in session.scalars(select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_(None))):
-        until[certificate.device_id] = max(certificate.valid_until, until.get(certificate.device_id, certificate.valid_until))
     asked = select(Device, DeviceStatus).outerjoin(DeviceStatus, DeviceStatus.device_id == Device.id).order_by(Device.id)
-    return [
-        Listed(
-            DeviceId(device.id),
-            device.site_id,
-            device.serial,
-            device.enrolled_at,
-            until.get(device.id),
-            presence.look(status, device.revoked_at, settings.fleet, now),
-        )
-        for device, status in session.execute(asked).tuples()
-    ]
+    with database.read() as session:
+        for certificate in session.scalars(select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_(None))):
+            until[certificate.device_id] = max(certificate.valid_until, until.get(certificate.device_id, certificate.valid_until))
+        return [
+            Listed(
+                DeviceId(device.id),
+                device.site_id,
+                device.serial,
+                device.enrolled_at,
+                until.get(device.id),
+                presence.look(status, device.revoked_at, settings, now),
+            )
+            for device, status in session.execute(asked).tuples()
+        ]
 
 
 def _admit(session: Session, request: Request, key: OKPKey, now: datetime) -> None:

@@ -69,7 +69,8 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
     Returns:
         What does not fit, nothing personal, or None when it was taken. An unknown device's words are dropped.
     """
-    model = {Up.BIRTH: Birth, Up.STATE: State, Up.TELEMETRY: Telemetry}.get(what)
+    models: dict[Up, type[Said]] = {Up.BIRTH: Birth, Up.STATE: State, Up.TELEMETRY: Telemetry}
+    model = models.get(what)
     if model is None:
         return f"{what} is not about presence"
     if not payload:

@@ -16,7 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from sync_agent.registry.protect import Vault
 
-_WRITES: Final = "registry_writes"
+WRITES: Final = "registry_writes"
+"""Execution option of connections whose transactions write."""
 
 
 class Database:
@@ -32,7 +33,7 @@ class Database:
             busy_s: how long SQLite waits for another writer, seconds.
         """
         self.engine = _sqlite(url, busy_s) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url, pool)
-        self._writing = self.engine.execution_options(**{_WRITES: True})
+        self._writing = self.engine.execution_options(**{WRITES: True})
         vault.attach(self.engine)
 
     @contextmanager
@@ -83,6 +84,6 @@ def _sqlite(url: str, busy_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         # A writer takes the lock at once: one that began as a reader could not be promoted when another has written since.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
 
     return engine

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.receipts import Standing
 from sync_agent.registry.tables import CaseKind, LibraryStatus, PartLine
+from sync_agent.settings import RuleSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class RuleBook:
 
     review: timedelta
     zone: ZoneInfo
+
+    @classmethod
+    def of(cls, settings: RuleSettings) -> Self:
+        """Take it from the settings."""
+        return cls(timedelta(hours=settings.review_h), ZoneInfo(settings.zone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TypedDict
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sync_agent.contract.enrolment import PublicKey
 from sync_agent.contract.kinds import PartState
 from sync_agent.contract.status import Link
 from sync_agent.registry.tables.base import Base, Json, words
@@ -43,7 +44,7 @@ class DeviceKey(Base):
 
     kid: Mapped[str] = mapped_column(String(64), primary_key=True, doc="Thumbprint of the public key (RFC 7638).")
     device_id: Mapped[str] = mapped_column(ForeignKey("device.id"))
-    public_key: Mapped[dict[str, str]] = mapped_column(Json, doc="Ed25519, JWK (RFC 8037).")
+    public_key: Mapped[PublicKey] = mapped_column(Json, doc="Ed25519, JWK (RFC 8037).")
     valid_from: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
