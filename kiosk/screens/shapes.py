@@ -70,7 +70,8 @@ class Shapes:
     def _keep(self, key: tuple[object, ...], make: Callable[[], Surface]) -> Surface:
         surface = self._kept.get(key)
         if surface is None:
-            surface = self._kept[key] = make()
+            # In the window's own format it is laid over the page several times as fast.
+            surface = self._kept[key] = make().convert_alpha()
         return surface
 
     def _round(self, canvas: Surface, rect: Rect, colour: Colour, radius: int) -> None:

@@ -18,11 +18,12 @@ from pygame.event import Event
 from kiosk.screens import theme
 from kiosk.screens.faults import DisplayMissing, MessageFault
 from kiosk.screens.layout import HEIGHT, PREVIEW, WIDTH, Lamp, Rect, Spinner, touchables
-from kiosk.screens.pages import Attract, Consent, Face, PresentCard, Result, Sign, StillThere, Text, Touch, Word, Working
+from kiosk.screens.pages import Attract, Consent, Face, Page, PresentCard, Result, Sign, StillThere, Text, Touch, Word, Working
 from kiosk.screens.stage import Stage
 from kiosk.screens.touch import LOCK_S
 from kiosk.screens.words import Language
 from tests.kiosk.screens.conftest import StillClock
+from tests.kiosk.screens.every_page import pages
 
 PLANTED = "旦*卓玛"
 RESULT = Result(
@@ -172,6 +173,17 @@ def test_a_word_that_becomes_true_lights_up_at_once(stage: Stage) -> None:
 def test_a_text_that_does_not_exist_fails_where_the_page_is_shown(stage: Stage) -> None:
     with pytest.raises(MessageFault):
         stage.show(Working(Text("no.such.text")))
+
+
+@pytest.mark.parametrize(("name", "page"), [pytest.param(name, page, id=name) for name, page in pages()])
+def test_everything_that_stands_on_a_page_is_seen(stage: Stage, clock: StillClock, name: str, page: Page) -> None:
+    stage.show(page)
+    clock.go_on(3)
+    stage.tick()
+    screen = pixels()
+    for control in stage.scene:
+        rect = control.rect
+        assert (screen[rect.y : rect.bottom, rect.x : rect.right] != np.array(theme.PAGE)).any(), control
 
 
 # --- touching -------------------------------------------------------------------------------------------------------

@@ -80,11 +80,8 @@ def test_everything_that_can_be_named_has_words() -> None:
 
 def test_every_message_that_the_kiosk_names_is_there() -> None:
     root = Path(kiosk.__file__).parent
-    named = {
-        key
-        for file in root.rglob("*.py")
-        for key in re.findall(r'\bText\(\s*"([a-z][a-zA-Z0-9.-]+)"', file.read_text(encoding="utf-8"))
-    }
+    literal = re.compile(r'\bText\(\s*"([a-z][a-zA-Z0-9.-]+)"|"(result\.[a-z-]+\.[a-zA-Z_-]+)"')
+    named = {a or b for file in root.rglob("*.py") for a, b in literal.findall(file.read_text(encoding="utf-8"))}
     assert len(named) > 10
     assert named - messages(Language.CHINESE).keys() == set()
 
