@@ -13,6 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+_MAY_SIGN = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Issued:
@@ -34,13 +46,17 @@ class Authority:
         self._name = _name("Authority of a test")
         self._list = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         own = _certificate(self._name, self._name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        own = own.add_extension(_MAY_SIGN, True).add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), False
+        )
         self.ca.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         self._write_list()
 
     def issue(self, name: str, *, address: str | None = None) -> Issued:
         """Issue a certificate for a common name, valid for a server at an IP address when one is given."""
         key = generate_private_key(SECP256R1())
-        builder = _certificate(_name(name), self._name, key)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = _certificate(_name(name), self._name, key).add_extension(issuer, False)  # Python 3.13 insists on it
         if address is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False)
         signed = builder.sign(self._key, hashes.SHA256())
