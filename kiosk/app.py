@@ -55,8 +55,7 @@ async def run_kiosk(settings: Settings) -> None:
         pen = Pen(outbox, who, clock)
         stage = Stage(
             monotonic=clock.monotonic,
-            width=settings.screen.width,
-            height=settings.screen.height,
+            fullscreen=settings.screen.fullscreen,
             language=Language(settings.screen.language),
         )
         stage.open()

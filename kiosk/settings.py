@@ -49,9 +49,7 @@ class FaceSettings(Group):
 class ScreenSettings(Group):
     """The window."""
 
-    width: Annotated[int, Field(ge=800, le=3840)] = Field(1280, description="Pixels.")
-    height: Annotated[int, Field(ge=480, le=2160)] = Field(800, description="Pixels.")
-    width_mm: Annotated[float, Field(gt=50, le=2000)] = Field(217.0, description="Width of the panel, millimetres.")
+    fullscreen: bool = Field(True, description="Take the whole panel and hide the pointer; false is a window of 1280x800.")
     language: Literal["zh", "en"] = Field("zh", description="Language at rest and after each visit.")
     pilot_socket: Path | None = Field(None, description="Remote touches and screenshots for demo and service; absent is off.")
 

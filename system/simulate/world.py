@@ -45,6 +45,7 @@ kind = "replay"
 film = {film!r}
 
 [screen]
+fullscreen = false
 pilot_socket = {pilot!r}
 
 [uplink]
@@ -59,7 +60,6 @@ min_free_mb = 5
 AGENT_TOML: Final = """\
 state_dir = {state!r}
 tenant = {tenant!r}
-{database}
 
 [broker]
 host = "{host}"
@@ -67,6 +67,8 @@ port = {broker_port}
 
 [web]
 port = {web_port}
+
+{database}
 """
 
 
@@ -228,7 +230,7 @@ class World:
 
     def _write_settings(self) -> None:
         places = self.places
-        database = f'database_url = "{self._database_url}"' if self._database_url else ""
+        database = f'[database]\nurl = "{self._database_url}"' if self._database_url else ""
         places.agent_toml.write_text(
             AGENT_TOML.format(
                 state=str(places.agent.absolute()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,4 +35,4 @@ def test_what_is_held_is_upto_without_the_gaps(arrivals: list[int]) -> None:
         upto, gaps = with_one_more(upto, gaps, seq)
     missing = {seq for first, last in gaps for seq in range(first, last + 1)}
     assert set(range(1, upto + 1)) - missing == set(arrivals)
-    assert all(last + 1 < first for (_, last), (first, _) in zip(gaps, gaps[1:], strict=False)), "gaps that touch are one"
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(gaps)), "gaps that touch are one"

@@ -1,0 +1,138 @@
+"""The `sync-agent` command."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from sync_agent import service
+from sync_agent.contract import documents, logs
+from sync_agent.contract.enrolment import Request
+from sync_agent.contract.topics import DeviceId
+from sync_agent.fleet import authority, enrolment
+from sync_agent.fleet.authority import AuthorityFault, BadRequest
+from sync_agent.registry import roster
+from sync_agent.settings import BadSettings, Settings, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The central sync agent.")
+device = typer.Typer(no_args_is_help=True, help="The fleet: who is known, with which keys.")
+bring = typer.Typer(no_args_is_help=True, help="Take lists into the registry.")
+app.add_typer(device, name="device")
+app.add_typer(bring, name="import")
+
+SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="SYNC_AGENT_SETTINGS", help="Settings file (TOML).")]
+DEFAULT = Path("/etc/renzheng/sync-agent.toml")
+
+
+def settings_or_exit(path: Path) -> Settings:
+    """Load the settings, or say what is wrong with them and end."""
+    try:
+        return load(path)
+    except BadSettings as err:
+        raise stop(err) from err
+
+
+def stop(why: Exception) -> typer.Exit:
+    """Say why a command cannot go on; return what ends it."""
+    typer.echo(f"sync-agent: {why}", err=True)
+    return typer.Exit(2)
+
+
+@app.command()
+def serve(settings: SettingsFile = DEFAULT) -> None:
+    """Take records and serve the staff page."""
+    logs.set_up("sync-agent")
+    try:
+        service.serve(settings_or_exit(settings))
+    except AuthorityFault as err:
+        raise stop(err) from err
+
+
+@app.command()
+def ingest(settings: SettingsFile = DEFAULT) -> None:
+    """Take records only, without a page: one more beside those that serve."""
+    logs.set_up("sync-agent")
+    try:
+        with service.office(settings_or_exit(settings)) as at, service.ingest(at):
+            signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    except AuthorityFault as err:
+        raise stop(err) from err
+
+
+@app.command()
+def migrate(settings: SettingsFile = DEFAULT) -> None:
+    """Bring the registry's database up to date and end."""
+    with service.office(settings_or_exit(settings)):
+        typer.echo("The registry is up to date.")
+
+
+@app.command()
+def contract(folder: Annotated[Path, typer.Argument(help="Folder to write to.")] = documents.FOLDER) -> None:
+    """Write the JSON Schemas and the AsyncAPI description of the wire."""
+    documents.write(folder)
+
+
+@device.command("init")
+def device_init(settings: SettingsFile = DEFAULT) -> None:
+    """Make the device authority and the sync agent's own keys, those that are not there yet."""
+    options = settings_or_exit(settings)
+    try:
+        authority.establish(options.keys_dir, options.broker.names, service.now())
+        with service.office(options) as at:
+            enrolment.refresh_revocations(at.database, at.authority, options.fleet, service.now())
+    except AuthorityFault as err:
+        raise stop(err) from err
+
+
+@device.command("approve")
+def device_approve(settings: SettingsFile = DEFAULT) -> None:
+    """Approve the enrolment request on standard input; the answer for the device is printed."""
+    try:
+        request = Request.model_validate_json(sys.stdin.read())
+        with service.office(settings_or_exit(settings)) as at:
+            answer = enrolment.approve(at.database, at.authority, request, at.settings, service.now())
+    except (ValidationError, BadRequest, enrolment.CannotEnrol, AuthorityFault) as err:
+        raise stop(err) from err
+    typer.echo(answer.model_dump_json(indent=2))
+
+
+@device.command("revoke")
+def device_revoke(name: str, settings: SettingsFile = DEFAULT) -> None:
+    """Refuse a device from now on: its records, and its connections once the broker has read the list again."""
+    try:
+        with service.office(settings_or_exit(settings)) as at:
+            enrolment.revoke(at.database, at.authority, DeviceId(name), at.settings.fleet, service.now())
+    except (enrolment.CannotEnrol, AuthorityFault) as err:
+        raise stop(err) from err
+
+
+@device.command("list")
+def device_list(settings: SettingsFile = DEFAULT) -> None:
+    """List every device."""
+    with service.office(settings_or_exit(settings)) as at:
+        for line in enrolment.listing(at.database, at.settings.fleet, service.now()):
+            typer.echo(line)
+
+
+@bring.command("people")
+def import_people(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns name and number.")],
+    site: Annotated[str, typer.Option(help="The site whose roster it is.")],
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Take in a site's roster; every line that cannot be taken is named with its reason, and then none is."""
+    try:
+        with service.office(settings_or_exit(settings)) as at, at.database.write() as session:
+            count = roster.import_people(session, file.read_text(encoding="utf-8"), site, service.now())
+    except (OSError, roster.BadRoster) as err:
+        raise stop(err) from err
+    typer.echo(f"{count} people are on the roster of {site}.")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,104 @@
+"""Wiring: the one place where the sync agent's parts are built, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+import uvicorn
+
+from sync_agent.contract.topics import Tenant
+from sync_agent.fleet import authority
+from sync_agent.fleet.authority import AGENT, Authority
+from sync_agent.ingest.clerk import Clerk
+from sync_agent.ingest.receiver import BrokerAccess, Receiver
+from sync_agent.ingest.stream import Ingest
+from sync_agent.registry.database import Database
+from sync_agent.registry.migrations import migrate
+from sync_agent.registry.protect import Vault
+from sync_agent.registry.rules import RuleBook
+from sync_agent.settings import Settings
+from sync_agent.web.app import create_app
+
+log = structlog.get_logger(__name__)
+
+
+def now() -> datetime:
+    """Return the wall time, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What every command of the sync agent works with."""
+
+    settings: Settings
+    authority: Authority
+    database: Database
+
+
+@contextmanager
+def office(settings: Settings) -> Iterator[Office]:
+    """Open keys and registry, the registry brought up to date.
+
+    Raises:
+        AuthorityFault: there are no keys yet (`sync-agent device init`).
+    """
+    own = authority.load(settings.keys_dir)
+    database = Database(
+        settings.database_url,
+        Vault(own.files.data_key.read_bytes()),
+        pool=settings.database.pool,
+        busy_s=settings.database.busy_s,
+    )
+    try:
+        migrate(database.engine)
+        yield Office(settings, own, database)
+    finally:
+        database.close()
+
+
+@contextmanager
+def ingest(at: Office) -> Iterator[Ingest]:
+    """Take records from the broker for the block."""
+    settings, files = at.settings, at.authority.files
+    tenant = Tenant(settings.tenant)
+    access = BrokerAccess(
+        host=settings.broker.host,
+        port=settings.broker.port,
+        client_id=AGENT,
+        ca=files.ca,
+        certificate=files.agent_certificate,
+        key=files.agent_tls_key,
+    )
+    clerk = Clerk(
+        at.database,
+        RuleBook.of(settings.rules),
+        tenant=tenant,
+        registry_key=at.authority.registry_key,
+        receipt_key=at.authority.receipt_key,
+        now=now,
+    )
+    stream = Ingest(Receiver(access, tenant, now), clerk)
+    stream.start()
+    try:
+        yield stream
+    finally:
+        stream.stop()
+
+
+def serve(settings: Settings) -> None:
+    """Take records and serve the staff page until told to stop."""
+    with office(settings) as at, ingest(at):
+        web = uvicorn.Config(
+            create_app(at.database, settings, now),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+        uvicorn.Server(web).run()
