@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis
 
-pytest_plugins = ["tests.planted", "tests.folders", "tests.services"]
+pytest_plugins = ["tests.planted", "tests.folders", "tests.services", "tests.pcsc"]
 
 hypothesis.settings.register_profile("renzheng", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("renzheng")

@@ -226,7 +226,7 @@ class PcscReader:
                 self._context.cancel()  # again and again, for the case that the wait had not begun yet
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), 0.05)
-        if self._attempt is not None:
+        if self._attempt is not None and not self._stuck:
             await asyncio.wait({self._attempt}, timeout=max(0.0, until - time.monotonic()))
         self._presence.close()
 

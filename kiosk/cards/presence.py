@@ -52,18 +52,21 @@ class Presence:
         """End every `changes`."""
         self._append(_Link(None))
 
-    async def changes(self) -> AsyncIterator[ReaderStatus]:
-        """Yield the status now, then every change of it, until `close`."""
-        link: _Link | None = self._last
-        while link is not None and link.status is not None:
-            yield link.status
-            await link.followed.wait()
-            link = link.following
+    def changes(self) -> AsyncIterator[ReaderStatus]:
+        """Yield the status as it is at this call, then every change of it, until `close`."""
+        return _walk(self._last)
 
     def _append(self, link: _Link) -> None:
         self._last.following = link
         self._last.followed.set()
         self._last = link
+
+
+async def _walk(link: _Link | None) -> AsyncIterator[ReaderStatus]:
+    while link is not None and link.status is not None:
+        yield link.status
+        await link.followed.wait()
+        link = link.following
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _end_orphan() -> None:
         case [pid, started] if started and started == _started(int(pid)):
             os.kill(int(pid), signal.SIGKILL)
             until = time.monotonic() + _STOP_S
-            while _started(int(pid)) == started and time.monotonic() < until:
+            while (_started(int(pid)) or _answers()) and time.monotonic() < until:  # its threads may outlive its first one
                 time.sleep(0.01)
 
 
