@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-AGENT: Final = "sync-agent"
-"""Common name of the sync agent's certificate; no device may be given it."""
+from sync_agent.fleet.authority import AGENT
 
 MAX_PACKET_BYTES: Final = 262_144
 """Largest MQTT packet that the broker takes; it cuts the connection of whoever sends more."""

@@ -11,7 +11,8 @@ import pytest
 
 from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
-from system.mosquitto import AGENT, MAX_PACKET_BYTES
+from sync_agent.fleet.authority import AGENT
+from system.mosquitto import MAX_PACKET_BYTES
 from system.services.broker import Mosquitto
 from system.services.process import ServiceFailed
 from tests.certificates import Authority
