@@ -8,10 +8,12 @@
 PYTHON=/usr/bin/python3       # Debian's own: its headers come from python3-dev
 UV=.cache/boot/bin/uv
 
-# pyscard is published for Linux as source only: the compiler group builds it.
-COMPILER="gcc libc6-dev libpcsclite-dev pkg-config python3-dev"
-DEBIAN_demo="python3-venv $COMPILER pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk fonts-noto-core"
-DEBIAN_test="$DEBIAN_demo postgresql chromium xvfb xdotool"
+debian_for() {   # demo|test
+  # pyscard is published for Linux as source only: the first line compiles it.
+  echo gcc libc6-dev libpcsclite-dev pkg-config python3-dev
+  echo python3-venv pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk fonts-noto-core
+  if [ "$1" = test ]; then echo postgresql chromium xvfb xdotool; fi
+}
 
 say() { echo "set-up: $*" >&2; }
 
@@ -22,10 +24,10 @@ give_up() {   # WHAT HAPPENED, WHAT TO DO
 }
 
 set_up() {   # demo|test
-  local what=$1 packages=DEBIAN_$1
+  local what=$1
   check_system
-  # shellcheck disable=SC2086  # one word a package is meant
-  set_up_debian ${!packages}
+  # shellcheck disable=SC2046  # one word a package is meant
+  set_up_debian $(debian_for "$what")
   set_up_uv
   set_up_python "$what"
   set_up_models
@@ -34,7 +36,7 @@ set_up() {   # demo|test
 check_system() {
   local id='' version=''
   # shellcheck source=/dev/null
-  [ -r /etc/os-release ] && { id=$(. /etc/os-release; echo "${ID:-} ${ID_LIKE:-}"); version=$(. /etc/os-release; echo "${VERSION_ID:-}"); }
+  [ -r /etc/os-release ] && { id=$(. /etc/os-release; echo "${ID:-}${ID_LIKE:+ $ID_LIKE}"); version=$(. /etc/os-release; echo "${VERSION_ID:-}"); }
   case "$id" in
     *debian* | *raspbian*) ;;
     *) give_up "this system is not a Debian (${id:-no /etc/os-release})." "Use Debian 12 or 13, or Raspberry Pi OS of the same age." ;;
@@ -95,11 +97,11 @@ set_up_python() {   # demo|test
   say "installing the locked Python packages ($what)"
   [ "$(python_of .venv/bin/python)" = "$(python_of "$PYTHON")" ] || "$UV" venv --quiet --clear --python "$PYTHON" .venv
   rm -f .venv/stamp
-  "$UV" pip sync --quiet --python .venv/bin/python --require-hashes --require-build-hashes \
-    --build-constraints system/locks/build.txt "system/locks/$what.txt" &&
-    "$UV" pip install --quiet --python .venv/bin/python --no-deps --require-build-hashes \
-      --build-constraints system/locks/build.txt --editable . ||
+  local options=(--quiet --python .venv/bin/python --require-build-hashes --build-constraints system/locks/build.txt)
+  if ! "$UV" pip sync "${options[@]}" --require-hashes "system/locks/$what.txt" ||
+    ! "$UV" pip install "${options[@]}" --no-deps --editable .; then
     give_up "the Python packages could not be installed (the reason stands above)." "Check the network, then run this again."
+  fi
   echo "${stamps[$what]}" >.venv/stamp
 }
 

@@ -24,4 +24,4 @@ echo 'create_main_cluster = false' >"$clusters"     # the tests make a database 
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update &>"$said"
-apt-get -q -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "$@" &>"$said"
+apt-get -q -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "$@" &>>"$said"
