@@ -143,7 +143,7 @@ def listing(database: Database, settings: FleetSettings, now: datetime) -> list[
                 until.get(device.id),
                 presence.look(status, device.revoked_at, settings, now),
             )
-            for device, status in session.execute(asked).tuples()
+            for device, status in session.execute(asked)
         ]
 
 

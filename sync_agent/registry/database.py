@@ -32,6 +32,7 @@ class Database:
             pool: connections kept open, PostgreSQL only.
             busy_s: how long SQLite waits for another writer, seconds.
         """
+        # Both hide the parameters of a failed statement: they may be personal.
         self.engine = _sqlite(url, busy_s) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url, pool)
         self._writing = self.engine.execution_options(**{WRITES: True})
         vault.attach(self.engine)
@@ -61,16 +62,15 @@ def insert_absent(session: Session, model: type[DeclarativeBase], values: Mappin
 
 
 def _postgresql(url: str, pool: int) -> Engine:
-    return create_engine(
-        url, pool_size=pool, pool_pre_ping=True, connect_args={"connect_timeout": 5, "options": "-c timezone=UTC"}
-    )
+    access = {"connect_timeout": 5, "options": "-c timezone=UTC"}
+    return create_engine(url, pool_size=pool, pool_pre_ping=True, hide_parameters=True, connect_args=access)
 
 
 def _sqlite(url: str, busy_s: float) -> Engine:
     path = make_url(url).database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(url, connect_args={"timeout": busy_s, "check_same_thread": False})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
