@@ -1,0 +1,103 @@
+"""Makes a pack's weights from the package they are published in: checked before, checked after, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Final
+
+from models.build import detector, network, predictor, resnet
+from models.build.stream import NotDlib
+from models.load import BadPack, Pack, SourceSpec, WeightsSpec
+
+
+def _detector(data: bytes) -> bytes:
+    return detector.convert(network.read(data))
+
+
+def _landmarks(data: bytes) -> bytes:
+    return predictor.convert(predictor.read(data))
+
+
+def _embedder(data: bytes) -> bytes:
+    return resnet.convert(network.read(data))
+
+
+CONVERTERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "mmod": _detector,
+    "dlib-5": _landmarks,
+    "dlib-resnet": _embedder,
+}
+"""What makes each kind of part."""
+
+
+def build(pack: Pack) -> list[Path]:
+    """Make the weights that are missing or wrong; return the files made, none where all were right.
+
+    Raises:
+        BadPack: the source is absent or another than the pack names, or the result is.
+    """
+    spec = pack.spec
+    parts = (
+        (spec.detector.kind, spec.detector.weights),
+        (spec.landmarks.kind, spec.landmarks.weights),
+        (spec.embedder.kind, spec.embedder.weights),
+    )
+    return [_make(pack, kind, weights) for kind, weights in parts if not _is_right(pack, weights)]
+
+
+def source(package: SourceSpec, weights: WeightsSpec) -> bytes:
+    """Return the published file that weights are made from, checked.
+
+    Raises:
+        BadPack: the package or the file is absent, or the file is another.
+    """
+    wanted = f"{package.package} {package.version}"
+    try:
+        # The package's own module is not imported: it needs a setuptools that is being withdrawn.
+        path = Path(str(distribution(package.package).locate_file(f"{package.package}/models/{weights.source}")))
+        data = path.read_bytes()
+    except PackageNotFoundError as err:
+        raise BadPack(f"Python package {wanted} is not installed; install the extra 'models'") from err
+    except OSError as err:
+        raise BadPack(f"{weights.source!r} of {wanted} cannot be read: {err.strerror}; install the package again") from err
+    if hashlib.sha256(data).hexdigest() != weights.source_sha256:
+        raise BadPack(f"{weights.source!r} is not the file of {wanted} that the pack names; install the package again")
+    return data
+
+
+def _is_right(pack: Pack, weights: WeightsSpec) -> bool:
+    try:
+        pack.read(weights)
+    except BadPack:
+        return False
+    return True
+
+
+def _make(pack: Pack, kind: str, weights: WeightsSpec) -> Path:
+    try:
+        made = CONVERTERS[kind](source(pack.spec.source, weights))
+    except NotDlib as err:
+        raise BadPack(f"{weights.source!r} cannot be converted: {err}") from err
+    found = hashlib.sha256(made).hexdigest()
+    if found != weights.sha256:
+        raise BadPack(
+            f"{weights.file!r} came out with sha256 {found}, the pack names {weights.sha256}; build it with the locked packages"
+        )
+    pack.folder.mkdir(parents=True, exist_ok=True)
+    path = pack.folder / weights.file
+    with tempfile.NamedTemporaryFile(dir=pack.folder, prefix=".", suffix=".part", delete=False) as file:
+        try:
+            file.write(made)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return path
