@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from smartcard import scard
 from structlog.testing import capture_logs
 
 from kiosk.cards.kinds import ReaderKind, open_reader
@@ -225,6 +226,19 @@ async def test_ok__a_visit_broken_off_in_mid_read_leaves_the_reader_usable(runni
         visit.cancel()
         assert (await reader.read()).holder.name == "扎西顿珠"
     assert visit.cancelled()
+
+
+async def test_ok__a_card_that_another_program_holds_is_read_when_it_lets_go(running_service: Pcscd) -> None:
+    async with watching() as reader, laid_down(reader, virtual_card(running_service)):
+        _, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        code, handle, _ = scard.SCardConnect(context, f"{READER} 00 00", scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_ANY)
+        assert code == scard.SCARD_S_SUCCESS
+        visit = asyncio.create_task(reader.read())
+        done, _ = await asyncio.wait({visit}, timeout=0.3)
+        assert not done
+        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+        scard.SCardReleaseContext(context)
+        assert (await visit).holder.name == "扎西顿珠"
 
 
 async def test_fail__without_pcscd_the_reader_is_absent(running_service: Pcscd) -> None:

@@ -100,3 +100,16 @@ def test_fail__bytes_in_no_known_format_are_refused() -> None:
 def test_noise_raises_nothing_but_card_faults(start: bytes, noise: bytes) -> None:
     with contextlib.suppress(CardFault):
         photo.decode(start + noise + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(
+    "stored_bytes",
+    [
+        bytes.fromhex("FFD8 FFC0 000B 08 000A 000A 01 011100 FFD9"),  # a frame header, but no scan
+        bytes.fromhex("FFD8 FFDA 0008 01 0100 003F00 FFD9"),  # a scan before any frame header
+        bytes.fromhex("FF4F FF51 0029 0000 0000000A 0000000A 00000000 00000000") + bytes(40),  # a size, but no tiles
+    ],
+)
+def test_fail__a_portrait_whose_inside_is_missing_does_not_decode(stored_bytes: bytes) -> None:
+    with pytest.raises(DamagedCard):
+        photo.decode(stored_bytes)
