@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 import uvicorn
@@ -18,12 +19,14 @@ from sync_agent.ingest.receiver import BrokerAccess, Receiver
 from sync_agent.ingest.stream import Ingest
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
-from sync_agent.registry.protect import Vault
+from sync_agent.registry.protect import vault_at
 from sync_agent.registry.rules import RuleBook
 from sync_agent.settings import Settings
-from sync_agent.web.app import create_app
 
 log = structlog.get_logger(__name__)
+
+DATA_KEY: Final = "data.key"
+"""File below the folder of keys; whoever loses it cannot read who the people in the registry are."""
 
 
 def now() -> datetime:
@@ -50,7 +53,7 @@ def office(settings: Settings) -> Iterator[Office]:
     own = authority.load(settings.keys_dir)
     database = Database(
         settings.database_url,
-        Vault(own.files.data_key.read_bytes()),
+        vault_at(settings.keys_dir / DATA_KEY),
         pool=settings.database.pool,
         busy_s=settings.database.busy_s,
     )
@@ -92,6 +95,8 @@ def ingest(at: Office) -> Iterator[Ingest]:
 
 def serve(settings: Settings) -> None:
     """Take records and serve the staff page until told to stop."""
+    from sync_agent.web.app import create_app  # here, so that an agent that only takes records needs no web
+
     with office(settings) as at, ingest(at):
         web = uvicorn.Config(
             create_app(at.database, settings, now),
