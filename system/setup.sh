@@ -74,7 +74,7 @@ stamp_of() {   # FILE...: one word that changes when any of the files, or Python
 }
 
 set_up_uv() {
-  local stamp; stamp=$(stamp_of system/locks/uv.txt system/setup.sh)
+  local stamp; stamp=$(stamp_of system/locks/uv.txt)
   [ "$(cat .cache/boot/stamp 2>/dev/null)" = "$stamp" ] && return
   say "installing uv"
   rm -rf .cache/boot
