@@ -26,7 +26,7 @@ from kiosk.screens.pages import Text
 from kiosk.screens.pilot import piloted
 from kiosk.screens.stage import Stage
 from kiosk.screens.words import Language
-from kiosk.settings import Settings
+from kiosk.settings import PageSettings, Settings
 from kiosk.uplink import identity
 from kiosk.uplink.courier import Courier
 from kiosk.uplink.line import KioskEnd, UplinkEnd
@@ -67,7 +67,7 @@ async def run_kiosk(settings: Settings) -> None:
             clock=clock,
             name=settings.reader.name,
             read_deadline_s=settings.reader.read_deadline_s,
-            pages=PageTable(),
+            pages=page_table(settings.reader.pages),
         )
         await reader.start()
         stack.push_async_callback(reader.stop)
@@ -130,6 +130,19 @@ async def serve(desk: Desk, test: SelfTest, device: str) -> None:
         if await first_of(desk.await_visitor(), test.changed()) == 0:
             async with desk.visit():
                 await verify_worker(desk)
+
+
+def page_table(settings: PageSettings) -> PageTable:
+    """Return how the reader offers the card's pages."""
+    return PageTable(
+        mark=bytes.fromhex(settings.mark),
+        mark_at=settings.mark_at,
+        cla=settings.cla,
+        ins=settings.ins,
+        page_bytes=settings.page_bytes,
+        max_photo_bytes=settings.max_photo_bytes,
+        module_command=bytes.fromhex(settings.module_command),
+    )
 
 
 def reason(closed: Closed) -> Text:

@@ -21,12 +21,29 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Hex = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2})*$", max_length=64)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class PageSettings(Group):
+    """How the vendor of a `pcsc-pages` reader offers the card's pages; ask before buying (kiosk/cards/pages.py)."""
+
+    mark: Hex = Field("9000", description="What the ATR of a readable card holds, hexadecimal ...")
+    mark_at: Byte = Field(13, description="... from this byte on, counted from 0.")
+    cla: Byte = Field(0xFF, description="Class of the read command.")
+    ins: Byte = Field(0xB0, description="Instruction of the read command; P1 is the page.")
+    page_bytes: Annotated[int, Field(ge=16, le=256)] = Field(256, description="Bytes in every page but the last.")
+    max_photo_bytes: Annotated[int, Field(ge=1024, le=65_000)] = Field(16 * 1024, description="Longest portrait, bytes.")
+    module_command: Hex = Field("", description="APDU that returns the module's number; empty where the reader has none.")
+
+
 class ReaderSettings(Group):
     """The card reader."""
 
     kind: Literal["pcsc-pages", "absent"] = Field("pcsc-pages", description="Kind of reader; `absent` runs without one.")
     name: str = Field("", max_length=200, description="Part of the PC/SC reader's name; empty takes the first one.")
     read_deadline_s: Seconds = Field(8.0, description="A reading that takes longer counts as a stuck reader.")
+    pages: PageSettings = PageSettings()
 
 
 class CameraSettings(Group):

@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 STOP_S: Final = 10.0
 """How long a process may take to end before it is killed, seconds."""
 
+PAUSE_S = 1.0
+"""Between the end of a process and its next start, seconds."""
+
 RESTARTS: Final = 5
 WINDOW_S: Final = 600.0
 """So many restarts of one process within this time are a permanent fault."""
@@ -84,7 +87,7 @@ async def _keep(name: str, command: list[str]) -> None:
         try:
             status = await process.wait()
             log.error("start.part-ended", part=name, status=status)
-            await asyncio.sleep(1)
+            await asyncio.sleep(PAUSE_S)
         finally:
             if process.returncode is None:
                 await _end(process)

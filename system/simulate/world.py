@@ -22,7 +22,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from system.services.broker import Mosquitto
 from system.services.process import HOST, Process, free_port
-from system.simulate.card import Content, Fault, VirtualCard
+from system.simulate.card import MODULE_COMMAND, Content, Fault, VirtualCard
 from system.simulate.film import make_films, portrait_of
 from system.simulate.pcscd import Pcscd, pcscd
 from system.simulate.people import PEOPLE, chip_portrait, text_record
@@ -39,6 +39,9 @@ state_dir = {state!r}
 [notice]
 controller = "示例建筑工地项目部"
 contact = "0891-0000000"
+
+[reader.pages]
+module_command = {module!r}
 
 [camera]
 kind = "replay"
@@ -243,7 +246,10 @@ class World:
         )
         places.kiosk_toml.write_text(
             KIOSK_TOML.format(
-                state=str(places.kiosk.absolute()), film=str(places.film.absolute()), pilot=str(places.pilot.absolute())
+                state=str(places.kiosk.absolute()),
+                module=MODULE_COMMAND.hex(),
+                film=str(places.film.absolute()),
+                pilot=str(places.pilot.absolute()),
             )
         )
         places.ports.write_text(json.dumps({"vpcd": self.vpcd_port, "web": self.web_port, "broker": self.broker_port}))
@@ -263,7 +269,7 @@ class World:
         env = dict(os.environ)
         if not self._window:
             env["SDL_VIDEODRIVER"] = "dummy"
-        words = [sys.executable, "-m", package, command, "--settings", settings]
+        words: list[str | Path] = [sys.executable, "-m", package, command, "--settings", settings]
         return Process(name, words, self.places.root / f"{name}.log", env=env)
 
     def _page_answers(self) -> bool:

@@ -1,0 +1,79 @@
+"""What the visitor is told: no word before it is true, and always a number to ask by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from kiosk.answers import result
+from kiosk.screens.pages import Result, Sign, Text, Word
+from kiosk.screens.words import Language, Words
+from kiosk.uplink.outbox import Filed, Progress, State
+from sync_agent.contract.codes import Code
+from sync_agent.contract.kinds import Outcome
+from sync_agent.contract.receipts import Standing
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+FILED = Filed(17, "kiosk-01-0123-17")
+WHO = Text("result.who", {"name": "扎*顿珠", "number": "540102********0011"})
+
+
+def progress(state: State, standing: Standing | None = None, code: Code | None = None, *, effective: bool = False) -> Progress:
+    case = "000007" if standing is Standing.IN_REVIEW else None
+    return Progress(state, standing, code, NOW if effective else None, case, None)
+
+
+def told(how: Progress, outcome: Outcome = Outcome.MATCH, *, is_connected: bool = True) -> Result:
+    return result(how, FILED, outcome, WHO, is_connected=is_connected)
+
+
+def test_accepted_and_effective_lights_all_three_words() -> None:
+    page = told(progress(State.ANSWERED, Standing.ACCEPTED, effective=True))
+    assert (page.sign, page.words) == (Sign.TICK, frozenset(Word))
+
+
+def test_accepted_but_not_yet_effective_lights_two() -> None:
+    page = told(progress(State.ANSWERED, Standing.ACCEPTED))
+    assert page.words == frozenset({Word.RECEIVED, Word.ACCEPTED})
+
+
+def test_received_lights_one() -> None:
+    assert told(progress(State.RECEIVED)).words == frozenset({Word.RECEIVED})
+
+
+def test_offline_lights_none_and_says_m70_with_the_number() -> None:
+    page = told(progress(State.WAITING), is_connected=False)
+    assert page.words == frozenset()
+    assert Words(Language.CHINESE).say(page.advice) == (
+        "网络未连接，记录已加密保存在本机，联网后自动上报。编号 kiosk-01-0123-17。"
+    )
+
+
+def test_a_silent_centre_is_not_called_a_lost_network() -> None:
+    assert "网络未连接" not in Words(Language.CHINESE).say(told(progress(State.WAITING)).advice)
+
+
+def test_a_failed_match_ends_with_a_person_and_the_number_of_the_case() -> None:
+    page = told(progress(State.ANSWERED, Standing.IN_REVIEW), Outcome.NO_MATCH)
+    assert (page.sign, page.number) == (Sign.PERSON, "000007")
+    assert Words(Language.CHINESE).say(page.headline) == "比对不通过"
+
+
+@pytest.mark.parametrize("code", Code)
+@pytest.mark.parametrize("language", [Language.CHINESE, Language.ENGLISH])
+def test_every_refusal_has_its_own_words(code: Code, language: Language) -> None:
+    page = told(progress(State.ANSWERED, Standing.REFUSED, code))
+    assert page.sign is Sign.CROSS
+    assert Words(language).say(page.advice) != Words(language).say(Text("result.refused.unknown"))
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("language", [Language.CHINESE, Language.ENGLISH])
+def test_whatever_happens_there_are_words_for_it(outcome: Outcome, state: State, language: Language) -> None:
+    for standing in (*Standing, None):
+        page = told(progress(state, standing), outcome)
+        for text in (page.headline, page.advice):
+            assert Words(language).say(text)
+        assert page.number

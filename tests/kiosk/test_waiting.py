@@ -1,0 +1,88 @@
+"""Waiting for a visitor: touches, help and leaving at any time, and the question whether anybody is there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kiosk.screens.pages import Attract, StillThere, Touch
+from kiosk.settings import VisitSettings
+from kiosk.waiting import HelpWanted, Left, Waiting
+from tests.kiosk.screen import Sheet
+
+PAGE = Attract()
+PATIENT = VisitSettings(idle_s=60, still_there_s=3)
+HASTY = VisitSettings(idle_s=0.01, still_there_s=1)
+
+
+@pytest.fixture
+def sheet() -> Sheet:
+    return Sheet()
+
+
+async def nothing_happens() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_touch_answers_the_page(sheet: Sheet) -> None:
+    sheet.touch(Touch.AGAIN)
+    assert await Waiting(sheet, PATIENT).ask(PAGE) is Touch.AGAIN
+    assert sheet.shown == [PAGE]
+
+
+@pytest.mark.parametrize(("touch", "raised"), [(Touch.LEAVE, Left), (Touch.HELP, HelpWanted)])
+async def test_leaving_and_help_work_while_a_page_asks(sheet: Sheet, touch: Touch, raised: type[Exception]) -> None:
+    sheet.touch(touch)
+    with pytest.raises(raised):
+        await Waiting(sheet, PATIENT).ask(PAGE)
+
+
+@pytest.mark.parametrize(("touch", "raised"), [(Touch.LEAVE, Left), (Touch.HELP, HelpWanted)])
+async def test_leaving_and_help_work_while_something_is_awaited(sheet: Sheet, touch: Touch, raised: type[Exception]) -> None:
+    sheet.touch(touch)
+    with pytest.raises(raised):
+        await Waiting(sheet, PATIENT).until(PAGE, nothing_happens())
+
+
+async def test_what_is_awaited_ends_the_waiting(sheet: Sheet) -> None:
+    async def happens() -> str:
+        return "card"
+
+    assert await Waiting(sheet, PATIENT).until(PAGE, happens()) == "card"
+
+
+async def test_what_is_awaited_may_fail_and_the_failure_comes_through(sheet: Sheet) -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await Waiting(sheet, PATIENT).until(PAGE, fails())
+
+
+async def test_nobody_there_is_asked_counted_down_and_gone(sheet: Sheet) -> None:
+    with pytest.raises(Left):
+        await Waiting(sheet, HASTY).ask(PAGE)
+    assert sheet.shown == [PAGE, StillThere(seconds_left=1)]
+
+
+async def test_whoever_is_still_there_finds_the_page_again(sheet: Sheet) -> None:
+    asking = asyncio.ensure_future(Waiting(sheet, VisitSettings(idle_s=0.01, still_there_s=5)).ask(PAGE))
+    await sheet.until(StillThere)
+    sheet.touch(Touch.CONTINUE)
+    await sheet.until(Attract)
+    sheet.touch(Touch.DONE)
+    assert await asking is Touch.DONE
+
+
+async def test_a_card_put_down_during_the_countdown_counts_as_an_answer(sheet: Sheet) -> None:
+    card = asyncio.Event()
+    waiting = asyncio.ensure_future(Waiting(sheet, VisitSettings(idle_s=0.01, still_there_s=5)).until(PAGE, card.wait()))
+    await sheet.until(StillThere)
+    card.set()
+    assert await waiting is True
+
+
+async def test_a_result_goes_by_itself(sheet: Sheet) -> None:
+    await Waiting(sheet, VisitSettings(result_s=0.01)).until_seen(PAGE)
+    assert sheet.shown == [PAGE]
