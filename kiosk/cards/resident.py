@@ -15,8 +15,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kiosk.cards import numbers
 from kiosk.cards.reader import DamagedCard, UnknownCard
+from sync_agent.contract import numbers
 from sync_agent.contract.kinds import CardFacts, CardHolder, CardKind, Finding, Provenance
 
 RECORD_BYTES: Final = 256

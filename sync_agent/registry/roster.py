@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from sync_agent.contract import numbers
 from sync_agent.registry.database import insert_absent
 from sync_agent.registry.tables import AuditEvent, LibraryStatus, Person, Personnel, Site
 
@@ -21,11 +22,6 @@ log = structlog.get_logger(__name__)
 
 COLUMNS: Final = ("name", "number")
 MAX_LINES: Final = 100_000
-
-_NUMBER: Final = re.compile(r"[0-9]{17}[0-9X]")
-_FORMER_FOREIGN_NUMBER: Final = re.compile(r"[A-Z]{3}[0-9]{12}")
-_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECKS: Final = "10X98765432"
 
 
 class BadRoster(Exception):
@@ -69,11 +65,11 @@ def number_fault(number: str) -> str | None:
 
     18 characters with their check character (GB 11643; ISO 7064 MOD 11-2), or the 15 of foreign residents' cards before 2023-12.
     """
-    if _FORMER_FOREIGN_NUMBER.fullmatch(number):
+    if numbers.is_former_foreign_number(number):
         return None
-    if not _NUMBER.fullmatch(number):
+    if not numbers.is_identity_number(number):
         return "the number does not have 18 digits (the last may be X)"
-    if number[17] != _CHECKS[sum(int(digit) * weight for digit, weight in zip(number, _WEIGHTS, strict=False)) % 11]:
+    if number[17] != numbers.check_character(number[:17]):
         return "the number's check character does not fit; a digit is wrong"
     return None
 

@@ -1,4 +1,4 @@
-"""Identity numbers: the check characters that a mistyped or forged number does not have."""
+"""Identity numbers, for both sides: the check characters that a mistyped or forged number does not have."""
 
 from __future__ import annotations
 

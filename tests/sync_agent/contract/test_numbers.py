@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiosk.cards import numbers
+from sync_agent.contract import numbers
 
 
 @pytest.mark.parametrize(
