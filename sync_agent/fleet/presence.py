@@ -48,12 +48,14 @@ class Seen:
         since: since when it is so; None where that cannot be known.
         parts: the parts that are not well.
         is_late: its oldest record waits too long.
+        is_cut: the broker lost it; otherwise a silent device is connected and says nothing.
     """
 
     presence: Presence
     since: datetime | None
     parts: tuple[str, ...] = ()
     is_late: bool = False
+    is_cut: bool = False
 
 
 def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime) -> str | None:
@@ -137,7 +139,7 @@ def look(status: DeviceStatus | None, revoked_at: datetime | None, settings: Fle
     if status is None or not status.boot:
         return Seen(Presence.NEVER_SEEN, None)
     if status.link is Link.OFFLINE:
-        return Seen(Presence.SILENT, status.link_since)
+        return Seen(Presence.SILENT, status.link_since, is_cut=True)
     if now - status.heard_at > timedelta(seconds=settings.silent_after_s):
         return Seen(Presence.SILENT, status.heard_at)
     ill = {name: line["since"] for name, line in status.parts.items() if line["state"] != PartState.WELL}

@@ -61,7 +61,7 @@ def test_a_will_makes_it_silent_since_then(status: DeviceStatus) -> None:
     hear(status, birth(1), NOW)
     hear(status, State(boot=1, link=Link.OFFLINE), NOW + after(60))
     hear(status, State(boot=1, link=Link.OFFLINE), NOW + after(90))
-    assert seen(status, 100) == Seen(Presence.SILENT, NOW + after(60))
+    assert seen(status, 100) == Seen(Presence.SILENT, NOW + after(60), is_cut=True)
 
 
 @pytest.mark.parametrize(
