@@ -204,6 +204,14 @@ class World:
         """Start the broker, or start it again."""
         self.broker.start()
 
+    def start_agent(self) -> None:
+        """Start the sync agent, or start it again; return when its page answers."""
+        self.agent.start(self._page_answers, within_s=READY_S)
+
+    def start_kiosk(self) -> None:
+        """Start the kiosk, or start it again; return when it is at rest."""
+        self.kiosk.start(self._kiosk_rests, within_s=READY_S)
+
     def _start(self, stack: ExitStack) -> None:
         places = self.places
         places.root.mkdir(parents=True, exist_ok=True)
@@ -225,10 +233,10 @@ class World:
         self.start_broker()
         stack.callback(self.broker.stop)
         self.agent = self._process("sync-agent", "sync_agent", "serve", places.agent_toml)
-        self.agent.start(self._page_answers, within_s=READY_S)
+        self.start_agent()
         stack.callback(self.agent.stop)
         self.kiosk = self._process("kiosk", "kiosk", "start", places.kiosk_toml)
-        self.kiosk.start(self._kiosk_rests, within_s=READY_S)
+        self.start_kiosk()
         stack.callback(self.kiosk.stop, 15.0)
 
     def _write_settings(self) -> None:

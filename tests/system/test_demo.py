@@ -1,0 +1,27 @@
+"""The demo is what the README promises: it passes, and nothing of it is left running."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.pcsc, pytest.mark.broker, pytest.mark.timeout(300)]
+
+
+def ours_running() -> list[str]:
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    state = str(ROOT / ".state" / "demo")
+    return [line for line in listing.splitlines() if state in line]
+
+
+def test_the_demo_passes_and_leaves_nothing_running(pcscd_can_run: None) -> None:
+    done = subprocess.run([sys.executable, "-m", "system.demo"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shots = {path.name.split("-", 1)[1] for path in (ROOT / ".state" / "demo" / "shots").glob("*.png")}
+    assert {"verified.png", "not-passed-2-left.png", "review.png", "kept.png"} <= shots
+    assert ours_running() == []
