@@ -1,0 +1,190 @@
+"""Films for the camera and portraits for cards, made at set-up from two pictures that come with scikit-image.
+
+The right person is NASA's portrait of an astronaut (public domain); the impostor is one of the 25 x 25 pixel faces of the
+``lfw_subset`` array, enlarged. Film and portrait of the right person come from one photograph: what they show is that the path
+works, not how well faces are told apart. The same code always makes the same frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage import data
+
+Image = NDArray[np.uint8]
+
+WIDTH: Final = 640
+HEIGHT: Final = 480
+FPS: Final = 15
+IMPOSTOR: Final = 71
+"""Which face of ``lfw_subset`` is the impostor: frontal, sharp for its size, and far from the astronaut's."""
+
+_DATA: Any = data  # published without types
+_SEED: Final = 20
+_NOISE: Final = 2.5
+"""Standard deviation of the sensor's noise, grey levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody in front of the camera.
+
+    Attributes:
+        who: "right" or "impostor".
+        face_px: width of the face in the frame.
+        x: middle of the face, as a fraction of the frame's width.
+        y: middle of the face, as a fraction of the frame's height.
+    """
+
+    who: str
+    face_px: float
+    x: float = 0.5
+    y: float = 0.48
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a film shows.
+
+    Attributes:
+        actors: from the back to the front.
+        light: factor on all grey values.
+        blur_px: standard deviation of a lens out of focus.
+        seconds: after this long it begins again without a jump.
+    """
+
+    actors: tuple[Actor, ...]
+    light: float = 1.0
+    blur_px: float = 0.0
+    seconds: int = 4
+
+
+SCENES: Final = {
+    "right": Scene((Actor("right", 150),), seconds=10),
+    "impostor": Scene((Actor("impostor", 150),), seconds=10),
+    "nobody": Scene(()),
+    "two-people": Scene((Actor("impostor", 120, x=0.27), Actor("right", 130, x=0.7))),
+    "far": Scene((Actor("right", 72),)),
+    "dark": Scene((Actor("right", 150),), light=0.18),
+    "blurred": Scene((Actor("right", 150),), blur_px=6.0),
+}
+"""The films by name; each becomes NAME.avi."""
+
+
+def make_films(folder: Path) -> None:
+    """Make every film that is not there yet, each whole or not at all; films of an older recipe are made anew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    stamp = folder / "recipe"
+    is_current = stamp.exists() and stamp.read_text() == recipe
+    for name, scene in SCENES.items():
+        path = folder / f"{name}.avi"
+        if not (is_current and path.exists()):
+            shoot(scene, path)
+    stamp.write_text(recipe)
+
+
+def shoot(scene: Scene, path: Path) -> None:
+    """Make one film: motion JPEG in AVI, 640 x 480 at 15 frames a second.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_suffix(".part.avi")
+    codec = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(part), cv2.CAP_OPENCV_MJPEG, codec, FPS, (WIDTH, HEIGHT))
+    if not writer.isOpened():
+        raise OSError(f"film {str(part)!r} cannot be written; is the folder there and is there room?")
+    random = np.random.default_rng(_SEED)
+    grain = random.normal(0, _NOISE, (HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32)
+    count = scene.seconds * FPS
+    try:
+        for number in range(count):
+            dx, dy = random.integers(0, 64, 2)
+            noise = grain[dy : dy + HEIGHT, dx : dx + WIDTH]
+            writer.write(_frame(scene, number / count, noise))
+    finally:
+        writer.release()
+    part.replace(path)
+
+
+def still_of(who: str) -> Image:
+    """Return a sharp, still frame of "right" or "impostor" in front of the camera, or of the empty room for "nobody"."""
+    return _frame(SCENES[who], 0.0, np.zeros((HEIGHT, WIDTH, 3), dtype=np.float32))
+
+
+def portrait_of(who: str) -> Image:
+    """Return the portrait of "right" or "impostor", from which a card's is made: (height, width, 3) uint8, BGR."""
+    actor = SCENES[who].actors[0]
+    wide, high = 1.9 * actor.face_px, 2.34 * actor.face_px
+    left, top = round(actor.x * WIDTH - wide / 2), round(actor.y * HEIGHT - 0.46 * high)
+    return np.ascontiguousarray(still_of(who)[top : top + round(high), left : left + round(wide)])
+
+
+@cache
+def _picture(who: str) -> tuple[Image, tuple[float, float], float]:
+    """Return somebody's picture, and where in it the middle of the face is and how wide the face, pixels."""
+    if who == "right":
+        return np.ascontiguousarray(_DATA.astronaut()[..., ::-1]), (216.0, 118.0), 104.0
+    grey = np.asarray(_DATA.lfw_subset()[IMPOSTOR] * 255 + 0.5, dtype=np.uint8)
+    large = cv2.resize(grey, (250, 250), interpolation=cv2.INTER_LANCZOS4)
+    return np.asarray(cv2.cvtColor(large, cv2.COLOR_GRAY2BGR), dtype=np.uint8), (125.0, 132.0), 190.0
+
+
+def _frame(scene: Scene, turn: float, noise: NDArray[np.float32]) -> Image:
+    """Return one frame.
+
+    Args:
+        scene: what it shows.
+        turn: how much of the film has passed, 0 to 1; everything that moves is back where it began at 1.
+        noise: (HEIGHT, WIDTH, 3), added to the grey values.
+    """
+    frame = _room()
+    for index, actor in enumerate(scene.actors):
+        frame = _put(frame, actor, 2 * math.pi * (turn + index / 3))
+    if scene.blur_px:
+        frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), scene.blur_px), dtype=np.float32)
+    light = scene.light * (1 + 0.06 * math.sin(2 * math.pi * turn))
+    return np.asarray(np.clip(frame * light + noise, 0, 255), dtype=np.uint8)
+
+
+@cache
+def _room() -> NDArray[np.float32]:
+    """Return an empty room: a wall that is lighter on one side, a darker floor, a door frame."""
+    across = np.linspace(165, 125, WIDTH, dtype=np.float32)
+    wall = np.repeat(across[None, :], HEIGHT, axis=0)
+    wall[400:] *= 0.7
+    cv2.rectangle(wall, (500, 60), (600, 400), 110.0, 4)
+    tint = np.array([0.97, 1.0, 1.03], dtype=np.float32)
+    return np.asarray(cv2.GaussianBlur(wall, (0, 0), 2.0)[..., None] * tint, dtype=np.float32)
+
+
+def _put(frame: NDArray[np.float32], actor: Actor, phase: float) -> NDArray[np.float32]:
+    """Put somebody into the frame: swaying, nodding, coming a little nearer; edges of the picture fade into the room."""
+    picture, (x, y), face = _picture(actor.who)
+    height, width = picture.shape[:2]
+    scale = actor.face_px / face * (1 + 0.02 * math.sin(phase))
+    angle = 1.5 * math.sin(2 * phase)
+    to = (
+        actor.x * WIDTH + 0.06 * actor.face_px * math.sin(phase),
+        actor.y * HEIGHT + 0.03 * actor.face_px * math.sin(2 * phase + 1),
+    )
+    matrix = np.array(cv2.getRotationMatrix2D((x, y), angle, scale), dtype=np.float64)
+    matrix[:, 2] += np.array(to) - (x, y)
+    fade = max(4, min(height, width) // 12)
+    mask = np.zeros((height, width), dtype=np.float32)
+    mask[fade:-fade, fade:-fade] = 1
+    soft = cv2.GaussianBlur(mask, (0, 0), fade / 2.5)
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.5 / scale) if scale < 0.8 else picture
+    how = cv2.INTER_LINEAR if scale < 1 else cv2.INTER_CUBIC
+    moved = cv2.warpAffine(smooth, matrix, (WIDTH, HEIGHT), flags=how).astype(np.float32)
+    shown = cv2.warpAffine(soft, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)[..., None]
+    return np.asarray(frame * (1 - shown) + moved * shown, dtype=np.float32)
