@@ -7,7 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from kiosk.face.detect import Image
+from kiosk.face.given import Image
 from kiosk.face.landmarks import Points
 from models.load import AlignmentSpec
 

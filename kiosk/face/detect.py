@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from kiosk.face.given import Image
 from kiosk.face.model import Model
 from models.load import DetectorSpec
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

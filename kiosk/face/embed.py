@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kiosk.face.detect import Image
+from kiosk.face.given import Image
 from kiosk.face.model import Model
 
 Vector = NDArray[np.float32]

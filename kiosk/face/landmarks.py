@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kiosk.face.detect import Found, Image
+from kiosk.face.detect import Found
+from kiosk.face.given import Image
 
 Points = NDArray[np.float32]
 """(5, 2) float32, x before y, pixels: the person's left eye outer and inner corner, right eye outer and inner, nose base."""

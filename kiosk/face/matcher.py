@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from kiosk.face import align, quality
-from kiosk.face.detect import Detector, Found, Image
+from kiosk.face.detect import Detector, Found
 from kiosk.face.embed import Embedder, Vector, distance
+from kiosk.face.given import Image
 from kiosk.face.landmarks import Landmarks
 from kiosk.face.model import Model
 from kiosk.face.result import Box, Glimpse, QualityCause

@@ -8,7 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from kiosk.face.detect import Found, Image
+from kiosk.face.detect import Found
+from kiosk.face.given import Image
 from kiosk.face.landmarks import Points
 from kiosk.face.result import QualityCause
 from models.load import QualitySpec

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from kiosk.face.detect import Detector, Found, Image
+from kiosk.face.detect import Detector, Found
+from kiosk.face.given import Image
 from kiosk.face.landmarks import Points
 
 WHOLE_EVERY: Final = 5

@@ -1,0 +1,137 @@
+"""The worker's own process: takes one frame at a time from shared memory and answers with a glimpse. It never sees a network."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from ctypes import Array, c_ubyte
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final, assert_never
+
+import cv2
+import numpy as np
+
+from kiosk.face.given import Image
+from kiosk.face.matcher import Matcher
+from kiosk.face.result import Glimpse, QualityCause
+from models.load import BadPack, Pack
+
+Slot = Array[c_ubyte]
+"""Shared memory without a name, so that nothing of it outlives the two processes. Only the kiosk writes to it."""
+
+NICENESS: Final = 10
+"""Priority matters more for the screen than the number of threads (measured: p95 of the frame interval 40 to 36 ms)."""
+
+WARM_UP_PX: Final = (480, 640)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What lies in the slot: (height, width, 3) uint8, BGR."""
+
+    height: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.height * self.width * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """To the worker: judge the frame in the slot."""
+
+    number: int
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """To the worker: the portrait in the slot is what frames are compared with."""
+
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """To the worker: overwrite what is known of the visitor."""
+
+
+Request = Look | Refer | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the worker: the pack is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """From the worker: the pack cannot be used; the process ends. The text names file and remedy."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """From the worker: the portrait is taken, or why not."""
+
+    cause: QualityCause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """From the worker: done."""
+
+
+Answer = Ready | Broken | Referred | Forgotten | Glimpse
+
+
+def serve(slot: Slot, line: Connection, pack: Pack, threads: int) -> None:
+    """Answer one request after the other until the kiosk hangs up. Runs in the worker's process.
+
+    Args:
+        slot: where pictures lie.
+        line: to the kiosk.
+        pack: what to load.
+        threads: how many the model may use.
+    """
+    os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the kiosk, which then hangs up
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces (P05)
+    cv2.setNumThreads(1)
+    try:
+        matcher = Matcher(pack, threads)
+    except BadPack as err:
+        line.send(Broken(str(err)))
+        return
+    matcher.look(0, np.zeros((*WARM_UP_PX, 3), dtype=np.uint8))
+    line.send(Ready())
+    memory = np.ctypeslib.as_array(slot)
+    try:
+        while True:
+            line.send(_answer(matcher, line.recv(), lambda picture: _seen(memory, picture)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        matcher.forget()
+
+
+def _answer(matcher: Matcher, request: Request, seen: Callable[[Picture], Image]) -> Answer:
+    match request:
+        case Look(number, picture):
+            return matcher.look(number, seen(picture))
+        case Refer(picture):
+            return Referred(matcher.refer(seen(picture)))
+        case Forget():
+            matcher.forget()
+            return Forgotten()
+        case _:
+            assert_never(request)
+
+
+def _seen(memory: Image, picture: Picture) -> Image:
+    """Return the picture in the slot, without a copy."""
+    return memory[: picture.size].reshape(picture.height, picture.width, 3)
