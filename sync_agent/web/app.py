@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
+import anyio
 import structlog
 from fastapi import Cookie, FastAPI, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -32,6 +34,9 @@ from sync_agent.web.words import Language
 log = structlog.get_logger(__name__)
 
 ASSETS: Final = Path(__file__).parent / "assets"
+
+BEAT_S: Final = 5
+"""An open page hears something at least this often; after three times as long it says that it is lost."""
 
 Wanted = Annotated[Language | None, Query(alias="lang")]
 Kept = Annotated[Language | None, Cookie(alias="lang")]
@@ -79,7 +84,11 @@ def create_app(database: Database, settings: Settings, now: Callable[[], datetim
 
     @app.get("/events")
     async def events(wanted: Wanted = None) -> Response:
-        return EventSourceResponse(_changes(news, page, wanted or Language.ZH), ping=15, send_timeout=30)
+        ending = anyio.Event()
+        changes = _changes(news, page, wanted or Language.ZH, ending)
+        return EventSourceResponse(
+            changes, ping=BEAT_S, ping_message_factory=_beat, send_timeout=30, shutdown_event=ending, shutdown_grace_period=1
+        )
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -93,15 +102,32 @@ def create_app(database: Database, settings: Settings, now: Callable[[], datetim
     return app
 
 
-async def _changes(news: Live, page: Page, language: Language) -> AsyncGenerator[ServerSentEvent]:
-    """Yield every section, and each again whenever it looks different."""
+async def _changes(news: Live, page: Page, language: Language, ending: anyio.Event) -> AsyncGenerator[ServerSentEvent]:
+    """Yield every section, and each again whenever it looks different, until the server ends."""
     shown: dict[str, str] = {}
+    yield ServerSentEvent("", event="beat", retry=1000)  # after a loss the browser tries again every second
     async with aclosing(news.listen()) as sights:
-        async for sight in sights:
+        while (sight := await _next(sights, ending)) is not None:
             for name, html in page.sections(sight.board, is_stale=sight.is_stale, language=language).items():
                 if shown.get(name) != html:
                     shown[name] = html
                     yield ServerSentEvent(html, event=name)
+
+
+def _beat() -> ServerSentEvent:
+    return ServerSentEvent("", event="beat")
+
+
+async def _next(sights: AsyncGenerator[Sight], ending: anyio.Event) -> Sight | None:
+    """Return what is seen next, or None when the server ends first."""
+    seen, ended = asyncio.ensure_future(anext(sights)), asyncio.ensure_future(ending.wait())
+    try:
+        await asyncio.wait((seen, ended), return_when=asyncio.FIRST_COMPLETED)
+        return None if ended.done() else seen.result()
+    finally:
+        for task in (seen, ended):
+            task.cancel()
+        await asyncio.gather(seen, ended, return_exceptions=True)
 
 
 def _mark() -> str:
