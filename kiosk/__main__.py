@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from kiosk.settings import BadSettings, Settings, load
 from sync_agent.contract import logs
 from sync_agent.contract.enrolment import Answer
 from sync_agent.contract.topics import DeviceId
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The identity kiosk.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="KIOSK_SETTINGS", help="Settings file (TOML).")]
 DEFAULT = Path("/data/kiosk/kiosk.toml")
+
+
+@app.callback()
+def main() -> None:
+    """The identity kiosk."""
+    logs.set_up("kiosk")
 
 
 def settings_or_exit(path: Path) -> Settings:
@@ -40,7 +47,6 @@ def run(settings: SettingsFile = DEFAULT) -> None:
     """Screen, journeys, card reader, camera, and the face worker. Without network: it needs Unix sockets only."""
     from kiosk.app import run_kiosk
 
-    logs.set_up("kiosk")
     asyncio.run(run_kiosk(settings_or_exit(settings)))
 
 
@@ -49,7 +55,6 @@ def uplink(settings: SettingsFile = DEFAULT) -> None:
     """The only part with a network: empties the outbox and brings the receipts."""
     from kiosk.app import run_uplink
 
-    logs.set_up("uplink")
     asyncio.run(run_uplink(settings_or_exit(settings)))
 
 
@@ -58,7 +63,6 @@ def start(settings: SettingsFile = DEFAULT) -> None:
     """All processes of a kiosk from one command, `run` cut off from the network where that can be done."""
     from kiosk.start import start_all
 
-    logs.set_up("kiosk-start")
     settings_or_exit(settings)
     raise typer.Exit(asyncio.run(start_all(settings)))
 
@@ -98,7 +102,14 @@ def enrol_answer(settings: SettingsFile = DEFAULT) -> None:
     """Take the operator's answer from standard input."""
     from kiosk.uplink.identity import finish
 
-    finish(settings_or_exit(settings).identity_dir, Answer.model_validate_json(sys.stdin.read()))
+    try:
+        answer = Answer.model_validate_json(sys.stdin.read())
+    except ValidationError as err:
+        typer.echo(
+            f"kiosk: this is no answer to an enrolment request ({err.error_count()} faults). Nothing was changed.", err=True
+        )
+        raise typer.Exit(2) from err
+    finish(settings_or_exit(settings).identity_dir, answer)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from sync_agent.fleet.authority import AuthorityFault, BadRequest
 from sync_agent.registry import roster
 from sync_agent.settings import BadSettings, Settings, load
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The central sync agent.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 device = typer.Typer(no_args_is_help=True, help="The fleet: who is known, with which keys.")
 bring = typer.Typer(no_args_is_help=True, help="Take lists into the registry.")
 app.add_typer(device, name="device")
@@ -27,6 +27,12 @@ app.add_typer(bring, name="import")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="SYNC_AGENT_SETTINGS", help="Settings file (TOML).")]
 DEFAULT = Path("/etc/renzheng/sync-agent.toml")
+
+
+@app.callback()
+def main() -> None:
+    """The central sync agent."""
+    logs.set_up("sync-agent")
 
 
 def settings_or_exit(path: Path) -> Settings:
@@ -46,7 +52,6 @@ def stop(why: Exception) -> typer.Exit:
 @app.command()
 def serve(settings: SettingsFile = DEFAULT) -> None:
     """Take records and serve the staff page."""
-    logs.set_up("sync-agent")
     try:
         service.serve(settings_or_exit(settings))
     except AuthorityFault as err:
@@ -56,7 +61,6 @@ def serve(settings: SettingsFile = DEFAULT) -> None:
 @app.command()
 def ingest(settings: SettingsFile = DEFAULT) -> None:
     """Take records only, without a page: one more beside those that serve."""
-    logs.set_up("sync-agent")
     try:
         with service.office(settings_or_exit(settings)) as at, service.ingest(at):
             signal.sigwait({signal.SIGTERM, signal.SIGINT})

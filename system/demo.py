@@ -21,7 +21,7 @@ import structlog
 import typer
 
 from system.simulate.card import Fault
-from system.simulate.pilot import Pilot, Seen
+from system.simulate.pilot import Pilot, PilotRefused, Seen
 from system.simulate.world import DEVICE, Places, World, card_of, change_film, prepare_films, wait_until
 
 ROOT: Final = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ class Demo:
             self._wait("Result", text="result.verified.headline", lit="effective", shot="verified")
         row = self._record(1)
         self._check(row["standing"] == "accepted" and row["effective_from"] is not None, "the record is accepted and effective")
-        people = self.world.rows("SELECT status FROM personnel WHERE status = 'IN_LIBRARY'")
+        people = self.world.rows("SELECT status FROM personnel WHERE status = 'in-library'")
         self._check(len(people) == 1, "the person is in the personnel library")
         self._check(self._page_shows(DEVICE), "the staff page shows the device")
         self._check(self._page_shows(row["id"]), "the staff page shows the record")
@@ -67,11 +67,14 @@ class Demo:
             for left in (2, 1):
                 self._wait("Result", text="result.no-match.headline", shot=f"not-passed-{left}-left")
                 self.pilot.press("again")
+                self._wait("Face")
             self._wait("Result", text="result.review.advice", shot="review")
         row = self._record(2)
         self._check(row["standing"] == "in-review", "the failed match is recorded and in review")
         cases = self.world.rows("SELECT * FROM review_case")
-        self._check(len(cases) == 1 and cases[0]["number"] == row["case"], "a review case is open under the number shown")
+        self._check(
+            len(cases) == 1 and f"{cases[0]['id']:06d}" == row["case_number"], "a review case is open under the number shown"
+        )
 
     def broker_down(self) -> None:
         """The right person while the broker is down: M-70, and later the record exactly once."""
@@ -199,7 +202,7 @@ def card(
 
 
 @simulate.command()
-def film(name: Annotated[str, typer.Argument(help="right, impostor, nobody, two-people, too-small, dark, blurred")]) -> None:
+def film(name: Annotated[str, typer.Argument(help="right, impostor, nobody, two-people, far, dark, blurred")]) -> None:
     """Change the film in front of the camera."""
     change_film(PLACES, FILMS, name)
 
@@ -222,7 +225,7 @@ def main() -> None:
     """Run, and end with 1 and a sentence when something is missing."""
     try:
         app()
-    except (Missing, TimeoutError) as err:
+    except (Missing, PilotRefused, TimeoutError) as err:
         typer.echo(f"MISSING: {err}. Logs: {STATE.relative_to(ROOT)}", err=True)
         sys.exit(1)
 

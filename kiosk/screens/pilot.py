@@ -17,10 +17,13 @@ import pygame
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kiosk.screens.layout import HEIGHT, WIDTH, Lamp, texts, touchables
+from kiosk.screens.layout import HEIGHT, WIDTH, Lamp, Touchable, texts, touchables
 from kiosk.screens.stage import Stage
 
 log = structlog.get_logger(__name__)
+
+_PATIENCE_S: Final = 2.0
+"""How long a press waits for its control to be there and enabled, seconds."""
 
 _FINGER: Final = 77
 """Number of the pilot's finger; panels count from 0."""
@@ -153,15 +156,24 @@ class _Pilot:
         if order.x is not None and order.y is not None:
             x, y = order.x, order.y
         else:
-            control = next((c for c in touchables(self._stage.scene) if c.touch == order.touch), None)
-            if control is None:
-                raise _Refused(f"there is nothing to press for {order.touch!r}")
-            if not control.is_enabled:
-                raise _Refused(f"{order.touch!r} cannot be pressed now")
+            control = await self._live(order.touch)
             x, y = control.rect.x + control.rect.width / 2, control.rect.y + control.rect.height / 2
         place = {"touch_id": 0, "finger_id": _FINGER, "x": x / WIDTH, "y": y / HEIGHT, "dx": 0.0, "dy": 0.0, "pressure": 1.0}
         for kind in (pygame.FINGERDOWN, pygame.FINGERUP):
             pygame.event.post(pygame.event.Event(kind, place))
+
+    async def _live(self, touch: str) -> Touchable:
+        """Return a control once it can be pressed; a hand, too, would wait until the page has answered its last touch."""
+        until = self._monotonic() + _PATIENCE_S
+        while True:
+            control = next((c for c in touchables(self._stage.scene) if c.touch == touch), None)
+            if control is not None and control.is_enabled:
+                return control
+            left_s = until - self._monotonic()
+            if left_s <= 0:
+                raise _Refused(f"{touch!r} cannot be pressed now" if control else f"there is nothing to press for {touch!r}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stage.turned(), left_s)
 
     async def _wait(self, order: _Wait) -> None:
         try:

@@ -6,6 +6,7 @@ sends and settles; both open the same file. What is personal is sealed before it
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import shutil
 import sqlite3
@@ -178,7 +179,7 @@ class Outbox:
         self._folder = path.parent
         self._engine = _engine(path)
         self._writer = self._engine.execution_options(immediate=True)
-        with self._guard():
+        with self._guard(), _alone(path.with_suffix(".lock")):
             Base.metadata.create_all(self._engine)
             with self._write() as session:
                 if session.get(Meta, 1) is None:
@@ -304,6 +305,14 @@ class Outbox:
             if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise OutboxBusy(f"the outbox stayed locked for {BUSY_MS} ms") from err
             raise
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one process at a time make the database: SQLite does not wait when two switch a new file to WAL at once."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _engine(path: Path) -> Engine:

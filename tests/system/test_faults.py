@@ -122,7 +122,7 @@ def test_without_a_portrait_that_can_be_decoded_a_person_compares(world: World, 
     [
         ("nobody", "face.hint.no-face"),
         ("two-people", "face.hint.two-faces"),
-        ("too-small", "face.hint.too-far"),
+        ("far", "face.hint.too-far"),
         ("dark", "face.hint.too-dark"),
         ("blurred", "face.hint.blurred"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -173,3 +174,12 @@ def fill(ballast: Path) -> None:
 
 def test_an_empty_outbox_has_an_empty_chain(outbox: Outbox) -> None:
     assert outbox.tail() == Tail(outbox.epoch, 0, GENESIS)
+
+
+@pytest.mark.slow
+def test_two_processes_may_make_the_outbox_at_once(tmp_path: Path) -> None:
+    for attempt in range(5):
+        path = tmp_path / str(attempt) / "outbox.db"
+        opening = f"from pathlib import Path; from kiosk.uplink.outbox import Outbox; Outbox(Path({str(path)!r})).close()"
+        both = [subprocess.Popen([sys.executable, "-c", opening]) for _ in range(2)]
+        assert [process.wait(30) for process in both] == [0, 0]
