@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -148,3 +149,14 @@ def test_the_server_ends_at_once_and_open_pages_are_told(world: World, settings:
         begun = time.monotonic()
     thread.join(10)
     assert (ended, time.monotonic() - begun < 2) == (["cleanly"], True)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("htmx-2.0.11.min.js", "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"),
+        ("htmx-ext-sse-2.2.4.min.js", "98a46496de0c3605fbffdce9167ba427bdd9553184f83f149c261891a92c0136"),
+    ],
+)
+def test_what_was_vendored_is_unchanged(name: str, digest: str) -> None:
+    assert hashlib.sha256((WEB / "assets" / name).read_bytes()).hexdigest() == digest
