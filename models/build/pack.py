@@ -50,6 +50,21 @@ def build(pack: Pack) -> list[Path]:
     return [_make(pack, kind, weights) for kind, weights in parts if not _is_right(pack, weights)]
 
 
+def source_path(package: SourceSpec, weights: WeightsSpec) -> Path:
+    """Return where the published file lies that weights are made from.
+
+    Raises:
+        BadPack: the package is not installed.
+    """
+    try:
+        # The package's own module is not imported: it needs a setuptools that is being withdrawn.
+        installed = distribution(package.package)
+    except PackageNotFoundError as err:
+        wanted = f"{package.package} {package.version}"
+        raise BadPack(f"Python package {wanted} is not installed; install the extra 'models'") from err
+    return Path(str(installed.locate_file(f"{package.package}/models/{weights.source}")))
+
+
 def source(package: SourceSpec, weights: WeightsSpec) -> bytes:
     """Return the published file that weights are made from, checked.
 
@@ -58,11 +73,7 @@ def source(package: SourceSpec, weights: WeightsSpec) -> bytes:
     """
     wanted = f"{package.package} {package.version}"
     try:
-        # The package's own module is not imported: it needs a setuptools that is being withdrawn.
-        path = Path(str(distribution(package.package).locate_file(f"{package.package}/models/{weights.source}")))
-        data = path.read_bytes()
-    except PackageNotFoundError as err:
-        raise BadPack(f"Python package {wanted} is not installed; install the extra 'models'") from err
+        data = source_path(package, weights).read_bytes()
     except OSError as err:
         raise BadPack(f"{weights.source!r} of {wanted} cannot be read: {err.strerror}; install the package again") from err
     if hashlib.sha256(data).hexdigest() != weights.source_sha256:
