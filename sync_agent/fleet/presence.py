@@ -97,9 +97,11 @@ def hear(status: DeviceStatus, said: Said, at: datetime) -> None:
     """
     match said:
         case Birth():
+            # Says nothing of the link: the broker keeps births, and gives them again when the device has long gone.
             if said.boot < status.boot:
                 return
-            _connect(status, said.boot, at)
+            if said.boot > status.boot:
+                status.boot, status.link_since = said.boot, at
             status.version, status.epoch = said.version, said.epoch
             status.last_seq, status.last_digest = said.last_seq, said.last_digest
         case State(link=Link.ONLINE):

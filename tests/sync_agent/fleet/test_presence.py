@@ -24,6 +24,12 @@ def birth(boot: int) -> Birth:
     return Birth(boot=boot, version="0.1.0", site="site-7", epoch="a" * 16, last_seq=3, last_digest="b" * 64)
 
 
+def connects(status: DeviceStatus, boot: int, at: float = 0) -> None:
+    """Say what a device says on every connection."""
+    hear(status, birth(boot), NOW + after(at))
+    hear(status, State(boot=boot, link=Link.ONLINE), NOW + after(at))
+
+
 def telemetry(at: float = 0, queue: int = 0, oldest_age_s: int = 0, **parts: PartState) -> Telemetry:
     return Telemetry(at=NOW + after(at), queue=queue, oldest_age_s=oldest_age_s, parts=parts)
 
@@ -52,13 +58,13 @@ def test_a_device_that_never_spoke_is_not_called_offline(status: DeviceStatus) -
 
 
 def test_a_born_device_is_connected_since_then(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW + after(5))
+    connects(status, 1, 5)
     assert seen(status, 6) == Seen(Presence.CONNECTED, NOW + after(5))
     assert (status.version, status.last_seq) == ("0.1.0", 3)
 
 
 def test_a_will_makes_it_silent_since_then(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     hear(status, State(boot=1, link=Link.OFFLINE), NOW + after(60))
     hear(status, State(boot=1, link=Link.OFFLINE), NOW + after(90))
     assert seen(status, 100) == Seen(Presence.SILENT, NOW + after(60), is_cut=True)
@@ -68,35 +74,41 @@ def test_a_will_makes_it_silent_since_then(status: DeviceStatus) -> None:
     ("boot", "expected"), [(1, Presence.CONNECTED), (2, Presence.SILENT)], ids=["earlier start", "this start"]
 )
 def test_a_late_will_of_an_earlier_start_is_ignored(status: DeviceStatus, boot: int, expected: Presence) -> None:
-    hear(status, birth(2), NOW)
+    connects(status, 2)
     hear(status, State(boot=boot, link=Link.OFFLINE), NOW + after(1))
     assert seen(status, 2).presence is expected
 
 
 def test_a_birth_of_an_earlier_start_is_ignored_too(status: DeviceStatus) -> None:
     hear(status, State(boot=2, link=Link.OFFLINE), NOW)
-    hear(status, birth(1), NOW + after(1))
-    hear(status, State(boot=1, link=Link.ONLINE), NOW + after(1))
+    connects(status, 1, 1)
     assert seen(status, 2).presence is Presence.SILENT
 
 
+def test_a_birth_that_the_broker_kept_does_not_bring_back_who_has_gone(status: DeviceStatus) -> None:
+    """After a restart of the sync agent the broker gives what it kept, in any order."""
+    hear(status, State(boot=3, link=Link.OFFLINE), NOW)
+    hear(status, birth(3), NOW + after(1))
+    assert seen(status, 2) == Seen(Presence.SILENT, NOW, is_cut=True)
+
+
 def test_a_repeated_birth_does_not_change_since_when_it_is_connected(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
-    hear(status, birth(1), NOW + after(50))
+    connects(status, 1)
+    connects(status, 1, 50)
     assert seen(status, 60).since == NOW
-    hear(status, birth(2), NOW + after(70))
+    connects(status, 2, 70)
     assert seen(status, 80).since == NOW + after(70)
 
 
 def test_a_connected_device_that_says_nothing_falls_silent(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     hear(status, telemetry(10), NOW + after(10))
     assert seen(status, 10 + FLEET.silent_after_s).presence is Presence.CONNECTED
     assert seen(status, 11 + FLEET.silent_after_s) == Seen(Presence.SILENT, NOW + after(10))
 
 
 def test_a_connected_device_with_a_part_that_is_not_well_is_not_well(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     hear(status, telemetry(10, reader=PartState.WELL, camera=PartState.FAILED, door=PartState.ABSENT), NOW + after(11))
     assert seen(status, 20) == Seen(Presence.NOT_WELL, NOW + after(10), ("camera", "door"))
     hear(status, telemetry(30, reader=PartState.WELL, camera=PartState.WELL, door=PartState.WELL), NOW + after(31))
@@ -104,14 +116,14 @@ def test_a_connected_device_with_a_part_that_is_not_well_is_not_well(status: Dev
 
 
 def test_since_when_a_part_is_ill_does_not_move_while_it_stays_so(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     for at in (10, 300, 600):
         hear(status, telemetry(at, camera=PartState.FAILED), NOW + after(at))
     assert seen(status, 601).since == NOW + after(10)
 
 
 def test_a_queue_that_waits_too_long_is_not_well(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     hear(status, telemetry(0, queue=2, oldest_age_s=100), NOW)
     assert seen(status, FLEET.queue_late_s - 100).presence is Presence.CONNECTED
     late = seen(status, FLEET.queue_late_s - 99)
@@ -125,7 +137,7 @@ def test_telemetry_that_was_overtaken_is_ignored(status: DeviceStatus) -> None:
 
 
 def test_a_revoked_device_is_that_above_all(status: DeviceStatus) -> None:
-    hear(status, birth(1), NOW)
+    connects(status, 1)
     assert look(status, NOW, FLEET, NOW) == Seen(Presence.REVOKED, NOW)
 
 

@@ -58,6 +58,7 @@ def says(world: World, said: Birth | State | Telemetry, device: DeviceId = DEVIC
 
 def born(world: World, device: DeviceId = DEVICE) -> None:
     says(world, Birth(boot=1, version="0.1.0", site=SITE, epoch=EPOCH, last_seq=0, last_digest=""), device)
+    says(world, State(boot=1, link=Link.ONLINE), device)
 
 
 def test_nothing_is_here_at_first(world: World) -> None:

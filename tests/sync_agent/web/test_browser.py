@@ -27,6 +27,7 @@ def says(world: World, clock: Clock, said: Birth | State | Telemetry) -> None:
 
 def connects(world: World, clock: Clock) -> None:
     says(world, clock, Birth(boot=1, version="0.1.0", site=SITE, epoch=EPOCH, last_seq=0, last_digest=""))
+    says(world, clock, State(boot=1, link=Link.ONLINE))
 
 
 def test_a_record_appears_without_reload(page: Page, world: World) -> None:
