@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,17 +104,22 @@ def shoot(scene: Scene, path: Path) -> None:
     writer = cv2.VideoWriter(str(part), cv2.CAP_OPENCV_MJPEG, codec, FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise OSError(f"film {str(part)!r} cannot be written; is the folder there and is there room?")
-    random = np.random.default_rng(_SEED)
-    grain = random.normal(0, _NOISE, (HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32)
-    count = scene.seconds * FPS
     try:
-        for number in range(count):
-            dx, dy = random.integers(0, 64, 2)
-            noise = grain[dy : dy + HEIGHT, dx : dx + WIDTH]
-            writer.write(_frame(scene, number / count, noise))
+        for picture in pictures(scene):
+            writer.write(picture)
     finally:
         writer.release()
     part.replace(path)
+
+
+def pictures(scene: Scene) -> Iterator[Image]:
+    """Yield the pictures of a film from its first to its last."""
+    random = np.random.default_rng(_SEED)
+    grain = random.normal(0, _NOISE, (HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32)
+    count = scene.seconds * FPS
+    for number in range(count):
+        dx, dy = random.integers(0, 64, 2)
+        yield _frame(scene, number / count, grain[dy : dy + HEIGHT, dx : dx + WIDTH])
 
 
 def still_of(who: str) -> Image:
