@@ -19,7 +19,7 @@ from kiosk.cameras.base import Camera, CameraGone
 from kiosk.cards.document import Document
 from kiosk.cards.reader import CardFault, CardReader
 from kiosk.clock import Clock
-from kiosk.face.result import FaceFault, Glimpse
+from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from kiosk.face.verify import verify
 from kiosk.face.worker import FaceWorker
 from kiosk.screens import pages
@@ -275,7 +275,8 @@ class Desk:
             preview.cancel()
 
     def _show_glimpse(self, glimpse: Glimpse | None, progress: float) -> None:
-        hint = f"face.hint.{glimpse.cause}" if glimpse and glimpse.cause else "face.hint.good"
+        cause = glimpse.cause if glimpse else QualityCause.NO_FACE
+        hint = f"face.hint.{cause}" if cause else "face.hint.good"
         self._parts.screen.show(pages.Face(hint=Text(hint), progress=progress))
 
     async def _preview(self) -> None:

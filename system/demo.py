@@ -20,9 +20,11 @@ import httpx
 import structlog
 import typer
 
-from system.simulate.card import Fault
+from system.services.process import ServiceFailed
+from system.simulate.card import Fault, NoReader
+from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused, Seen
-from system.simulate.world import DEVICE, Places, World, card_of, change_film, prepare_films, wait_until
+from system.simulate.world import DEVICE, CommandFailed, Places, World, card_of, change_film, prepare_films, wait_until
 
 ROOT: Final = Path(__file__).parent.parent
 STATE: Final = ROOT / ".state" / "demo"
@@ -50,7 +52,7 @@ class Demo:
         """The right person: verified, recorded, received, accepted, effective."""
         with self._visit("zhaxi", film="right"):
             self._agree()
-            self._wait("Face", shot="face")
+            self._wait("Face", text="face.hint.good", shot="face")
             self._wait("Result", text="result.verified.headline", lit="effective", shot="verified")
         row = self._record(1)
         self._check(row["standing"] == "accepted" and row["effective_from"] is not None, "the record is accepted and effective")
@@ -227,6 +229,12 @@ def main() -> None:
         app()
     except (Missing, PilotRefused, TimeoutError) as err:
         typer.echo(f"MISSING: {err}. Logs: {STATE.relative_to(ROOT)}", err=True)
+        sys.exit(1)
+    except (ServiceFailed, PcscdRefused, CommandFailed) as err:
+        typer.echo(f"The demo could not start: {err}. Logs: {STATE.relative_to(ROOT)}", err=True)
+        sys.exit(1)
+    except (NoReader, ConnectionError, FileNotFoundError) as err:
+        typer.echo(f"No demo is up, or it cannot do that: {err}. Start one with ./system/demo --stay", err=True)
         sys.exit(1)
 
 

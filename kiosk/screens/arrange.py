@@ -57,6 +57,7 @@ _EDGE: Final = 48
 _HEADER: Final = 104
 _FOOT = Rect(_EDGE, 672, WIDTH - 2 * _EDGE, 96)
 _MIDDLE = Rect(_EDGE, _HEADER, WIDTH - 2 * _EDGE, _FOOT.y - 24 - _HEADER)
+_SIDE: Final = 184
 _GAP: Final = 24
 _STEPS: Final = (("step.card", PresentCard), ("step.consent", Consent), ("step.face", Face), ("step.result", Result))
 _COLOURS: Final = {
@@ -212,11 +213,20 @@ def _consent(sketch: _Sketch, page: Consent) -> None:
         y = sketch.label(text, (sheet.x + 228, y), width, theme.SMALL) + gap
     half = (_MIDDLE.width - _GAP) // 2
     ticks = (Touch.TICK_COMPARE, "consent.compare", page.compare), (Touch.TICK_PHOTO, "consent.keep-photo", page.keep_photo)
-    buttons = (Touch.AGREE, Look.MAIN if page.compare else Look.OFF), (Touch.OTHER_WAY, Look.MAIN)
-    for x, (touch, key, is_ticked), (way, look) in zip((_EDGE, _EDGE + half + _GAP), ticks, buttons, strict=True):
+    for x, (touch, key, is_ticked) in zip((_EDGE, _EDGE + half + _GAP), ticks, strict=True):
         sketch.add(TickBox(Rect(x, 564, half, 92), touch, sketch.set(Text(key), theme.SMALL, half - 112), is_ticked))
-        # Both ways are of the same size and the same look: neither is pressed on anybody.
-        sketch.button(Rect(x, _FOOT.y, half, _FOOT.height), way, look)
+    # Both ways are of the same size and the same look: neither is pressed on anybody.
+    way = (_MIDDLE.width - 2 * _SIDE - 3 * _GAP) // 2
+    agree = Look.PLAIN if page.compare else Look.OFF
+    x = _EDGE
+    for touch, look, width in (
+        (Touch.LEAVE, Look.LIGHT, _SIDE),
+        (Touch.AGREE, agree, way),
+        (Touch.OTHER_WAY, Look.PLAIN, way),
+        (Touch.HELP, Look.LIGHT, _SIDE),
+    ):
+        sketch.button(Rect(x, _FOOT.y, width, _FOOT.height), touch, look)
+        x += width + _GAP
 
 
 def _present_card(sketch: _Sketch, page: PresentCard) -> None:

@@ -121,6 +121,8 @@ class Courier:
                 return
             log.info("receipt.taken", upto=receipt.upto, changed=len(changed))
             self._line.settled(changed)
+            if changed:
+                self._telemetry()
             self._wake.set()
             return
         log.error("receipt.forged", reason=reason)

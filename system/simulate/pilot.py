@@ -51,7 +51,11 @@ class Pilot:
         """
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(_MARGIN_S)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._lines = self._socket.makefile("rb")
 
     def __enter__(self) -> Self:

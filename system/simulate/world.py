@@ -20,6 +20,7 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import Engine, create_engine, text
 
+import models
 from system.services.broker import Mosquitto
 from system.services.process import HOST, Process, free_port
 from system.simulate.card import MODULE_COMMAND, Content, Fault, VirtualCard
@@ -32,6 +33,7 @@ TENANT: Final = "xz"
 SITE: Final = "site-ls-01"
 DEVICE: Final = "kiosk-ls-01"
 READY_S: Final = 60.0
+WEIGHTS: Final = Path(models.__file__).parent / "dlib" / "weights"
 
 KIOSK_TOML: Final = """\
 state_dir = {state!r}
@@ -46,6 +48,9 @@ module_command = {module!r}
 [camera]
 kind = "replay"
 film = {film!r}
+
+[face]
+weights = {weights!r}
 
 [screen]
 fullscreen = false
@@ -112,6 +117,11 @@ class Places:
         return self.root / "pilot.sock"
 
     @property
+    def weights(self) -> Path:
+        """The model pack's files as the kiosk sees them: links."""
+        return self.root / "weights"
+
+    @property
     def ports(self) -> Path:
         """Which ports are used, for `simulate` in another terminal."""
         return self.root / "ports.json"
@@ -143,6 +153,10 @@ def card_of(person: str, portrait: str, port: int, fault: Fault | None = None) -
     """
     content = Content(text_record(PEOPLE[person]), chip_portrait(portrait_of(portrait)))
     return VirtualCard(content, port=port, fault=fault)
+
+
+class CommandFailed(Exception):
+    """One of the product's own commands did not do its work; the text has its last words."""
 
 
 class World:
@@ -212,6 +226,17 @@ class World:
         """Start the kiosk, or start it again; return when it is at rest."""
         self.kiosk.start(self._kiosk_rests, within_s=READY_S)
 
+    @contextmanager
+    def spoilt_weights(self) -> Iterator[None]:
+        """Let one of the model's files be another than it should be, for the block."""
+        link = self.places.weights / "embedder.onnx"
+        right = link.resolve()
+        link.unlink()
+        link.write_bytes(right.read_bytes()[:-1] + b"?")
+        yield
+        link.unlink()
+        link.symlink_to(right)
+
     def _start(self, stack: ExitStack) -> None:
         places = self.places
         places.root.mkdir(parents=True, exist_ok=True)
@@ -257,9 +282,13 @@ class World:
                 state=str(places.kiosk.absolute()),
                 module=MODULE_COMMAND.hex(),
                 film=str(places.film.absolute()),
+                weights=str(places.weights.absolute()),
                 pilot=str(places.pilot.absolute()),
             )
         )
+        places.weights.mkdir()
+        for file in WEIGHTS.iterdir():
+            (places.weights / file.name).symlink_to(file)
         places.ports.write_text(json.dumps({"vpcd": self.vpcd_port, "web": self.web_port, "broker": self.broker_port}))
 
     def _enrol(self) -> None:
@@ -316,7 +345,7 @@ def prepare_films(folder: Path) -> Path:
 def _run(package: str, words: list[str], given: str) -> str:
     done = subprocess.run([sys.executable, "-m", package, *words], input=given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{package} {' '.join(words[:2])} ended with {done.returncode}: {done.stderr.strip()[-800:]}")
+        raise CommandFailed(f"{package} {' '.join(words[:2])} ended with {done.returncode}: {done.stderr.strip()[-800:]}")
     return done.stdout
 
 
