@@ -80,7 +80,7 @@ async def run_kiosk(settings: Settings) -> None:
         desk = Desk(Counter(reader, camera, face, screen, pen, outbox, line, clock), settings, who.site)
 
         def told(health: Health) -> None:
-            line.parts({name: part.state for name, part in health.parts.items()})
+            line.parts(health.parts)
             try:
                 pen.write(health, None)
                 line.written()

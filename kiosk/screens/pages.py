@@ -64,8 +64,9 @@ class Attract(Page):
 
 @dataclass(frozen=True, slots=True)
 class Consent(Page):
-    """The notice (P01) and two unticked choices (P02); AGREE is live once TICK_COMPARE is ticked; OTHER_WAY is of
-    equal size and look. Offers HELP and LEAVE, too.
+    """The notice (P01) and two unticked choices (P02). Offers AGREE, OTHER_WAY, HELP and LEAVE.
+
+    AGREE is live once TICK_COMPARE is ticked; OTHER_WAY is of equal size and look.
 
     Attributes:
         compare: whether "compare on this device" is ticked.

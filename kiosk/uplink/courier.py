@@ -17,7 +17,7 @@ from kiosk.uplink.line import Message, Parts, UplinkEnd
 from kiosk.uplink.link import Link, LinkState
 from kiosk.uplink.outbox import Outbox, OutboxBusy, OutboxFull
 from sync_agent.contract import receipts, topics
-from sync_agent.contract.kinds import PartState
+from sync_agent.contract.kinds import PartHealth
 from sync_agent.contract.status import Birth, Telemetry
 from sync_agent.contract.status import Link as LinkWord
 
@@ -46,7 +46,7 @@ class Courier:
         self._jitter = jitter
         self._wake = asyncio.Event()
         self._tries: dict[int, Try] = {}
-        self._parts: dict[str, PartState] = {}
+        self._parts: dict[str, PartHealth] = {}
         self._link = Link(
             identity,
             outbox.boot,

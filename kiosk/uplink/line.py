@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kiosk.uplink.link import LinkState, Trouble
-from sync_agent.contract.kinds import PartState
+from sync_agent.contract.kinds import PartHealth
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Parts(Message):
     """Kiosk to uplink: the last self-test, for telemetry."""
 
     say: Literal["parts"] = "parts"
-    parts: dict[str, PartState]
+    parts: dict[str, PartHealth]
 
 
 _ANY: TypeAdapter[LinkChanged | Settled | Written | Parts] = TypeAdapter(
@@ -142,7 +142,7 @@ class KioskEnd:
         """Say that there is a new record. Lost without harm: the uplink also looks by itself."""
         self._send(Written())
 
-    def parts(self, parts: dict[str, PartState]) -> None:
+    def parts(self, parts: dict[str, PartHealth]) -> None:
         """Say how the parts are, now and after every reconnection."""
         self._parts = Parts(parts=parts)
         self._send(self._parts)

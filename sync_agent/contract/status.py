@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sync_agent.contract.kinds import PartState, Short
+from sync_agent.contract.kinds import PartHealth, Short
 
 
 class Part(BaseModel):
@@ -47,4 +47,4 @@ class Telemetry(Part):
     at: AwareDatetime
     queue: Annotated[int, Field(ge=0, description="Records without receipt.")]
     oldest_age_s: Annotated[int, Field(ge=0, description="Age of the oldest of them, seconds; 0 when none.")]
-    parts: dict[Short, PartState] = Field(default_factory=dict, description="Last self-test, part by part.")
+    parts: dict[Short, PartHealth] = Field(default_factory=dict, description="Last self-test, part by part.")

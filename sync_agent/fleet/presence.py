@@ -21,7 +21,7 @@ from sync_agent.contract.kinds import PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
 from sync_agent.registry.database import insert_absent
-from sync_agent.registry.tables import Device, DeviceStatus, PartLine
+from sync_agent.registry.tables import Device, DeviceStatus, part_lines
 from sync_agent.settings import FleetSettings
 
 log = structlog.get_logger(__name__)
@@ -161,12 +161,6 @@ def _connect(status: DeviceStatus, boot: int, at: datetime) -> None:
 
 
 def _tell_parts(status: DeviceStatus, said: Telemetry) -> None:
-    """Take the states of the parts; code and begin stay known from the self-test's record where the state is the same."""
-    if not said.parts or (status.parts_at is not None and said.at < status.parts_at):
-        return
-    parts: dict[str, PartLine] = {}
-    for name, state in said.parts.items():
-        known = status.parts.get(name)
-        is_same = known is not None and known["state"] == state
-        parts[name] = known if known is not None and is_same else {"state": state, "code": "", "since": said.at.isoformat()}
-    status.parts, status.parts_at = parts, said.at
+    """Take the self-test that came along; one that is older than what is known says nothing."""
+    if said.parts and (status.parts_at is None or said.at >= status.parts_at):
+        status.parts, status.parts_at = part_lines(said.parts), said.at

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sync_agent.contract.kinds import Health
 from sync_agent.registry.rules.decision import Decision, SetParts, accepted
-from sync_agent.registry.tables import PartLine
+from sync_agent.registry.tables import part_lines
 
 
 def report(known_at: datetime | None, facts: Health, time: datetime, now: datetime) -> Decision:
@@ -20,7 +20,4 @@ def report(known_at: datetime | None, facts: Health, time: datetime, now: dateti
     """
     if known_at is not None and known_at > time:
         return accepted(now)
-    parts: dict[str, PartLine] = {
-        name: {"state": part.state, "code": part.code, "since": part.since.isoformat()} for name, part in facts.parts.items()
-    }
-    return accepted(now, SetParts(parts, facts.version))
+    return accepted(now, SetParts(part_lines(facts.parts), facts.version))

@@ -1,7 +1,16 @@
 """The tables, typed. Import them from here, so that the metadata is whole."""
 
 from sync_agent.registry.tables.base import Base
-from sync_agent.registry.tables.fleet import Device, DeviceCertificate, DeviceKey, DeviceSeen, DeviceStatus, PartLine, Site
+from sync_agent.registry.tables.fleet import (
+    Device,
+    DeviceCertificate,
+    DeviceKey,
+    DeviceSeen,
+    DeviceStatus,
+    PartLine,
+    Site,
+    part_lines,
+)
 from sync_agent.registry.tables.ledger import AuditEvent, Quarantine, RecordRow
 from sync_agent.registry.tables.people import (
     AttendanceRow,
@@ -34,4 +43,5 @@ __all__ = [
     "ReviewCase",
     "Site",
     "VerificationRow",
+    "part_lines",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict
 
@@ -9,7 +10,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sync_agent.contract.enrolment import PublicKey
-from sync_agent.contract.kinds import PartState
+from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Link
 from sync_agent.registry.tables.base import Base, Json, words
 
@@ -79,6 +80,11 @@ class PartLine(TypedDict):
     state: PartState
     code: str
     since: str
+
+
+def part_lines(parts: Mapping[str, PartHealth]) -> dict[str, PartLine]:
+    """Return a self-test as it is kept."""
+    return {name: {"state": part.state, "code": part.code, "since": part.since.isoformat()} for name, part in parts.items()}
 
 
 class DeviceStatus(Base):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.clock import SystemClock
 from kiosk.uplink.line import KioskEnd, Message, Parts, UplinkEnd, Written
 from kiosk.uplink.link import LinkState, Trouble
-from sync_agent.contract.kinds import PartState
+from sync_agent.contract.kinds import PartHealth, PartState
 
 UP = LinkState(True, Trouble.NONE)
 
@@ -68,7 +69,7 @@ async def test_without_an_uplink_the_link_is_down_and_comes_back_with_it(path: P
 
 
 async def test_the_uplink_hears_of_records_and_of_parts_also_after_its_restart(path: Path) -> None:
-    parts = {"reader": PartState.WELL}
+    parts = {"reader": PartHealth(state=PartState.WELL, since=SystemClock().now())}
     async with kiosk(path) as ours:
         async with uplink(path) as (end, heard), asyncio.timeout(5):
             end.link_changed(UP)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync_agent.contract.kinds import PartState
+from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
 from sync_agent.fleet import presence
@@ -30,8 +30,14 @@ def connects(status: DeviceStatus, boot: int, at: float = 0) -> None:
     hear(status, State(boot=boot, link=Link.ONLINE), NOW + after(at))
 
 
-def telemetry(at: float = 0, queue: int = 0, oldest_age_s: int = 0, **parts: PartState) -> Telemetry:
-    return Telemetry(at=NOW + after(at), queue=queue, oldest_age_s=oldest_age_s, parts=parts)
+def telemetry(at: float = 0, queue: int = 0, oldest_age_s: int = 0, begun: float | None = None, **parts: PartState) -> Telemetry:
+    """What a device says in between; its parts are so since `begun`, absent since it says so."""
+    since = NOW + after(at if begun is None else begun)
+    lines = {
+        name: PartHealth(state=state, code="" if state is PartState.WELL else f"{name.upper()}-01", since=since)
+        for name, state in parts.items()
+    }
+    return Telemetry(at=NOW + after(at), queue=queue, oldest_age_s=oldest_age_s, parts=lines)
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ def test_a_connected_device_with_a_part_that_is_not_well_is_not_well(status: Dev
 def test_since_when_a_part_is_ill_does_not_move_while_it_stays_so(status: DeviceStatus) -> None:
     connects(status, 1)
     for at in (10, 300, 600):
-        hear(status, telemetry(at, camera=PartState.FAILED), NOW + after(at))
+        hear(status, telemetry(at, begun=10, camera=PartState.FAILED), NOW + after(at))
     assert seen(status, 601).since == NOW + after(10)
 
 
@@ -160,9 +166,9 @@ def test_what_a_device_says_is_kept(world: World) -> None:
     assert (kept.link, kept.queue, kept.parts["reader"]["state"]) == (Link.ONLINE, 4, "well")
 
 
-def test_the_code_of_a_fault_stays_known_between_self_tests(world: World) -> None:
-    world.happens(health(camera=PartState.FAILED))
+def test_the_code_of_a_fault_is_known_whichever_comes_first_telemetry_or_the_record_of_the_self_test(world: World) -> None:
     take(world, Up.TELEMETRY, telemetry(60, camera=PartState.FAILED).model_dump_json().encode())
+    world.happens(health(camera=PartState.FAILED))
     kept = row(world)
     assert kept is not None
     assert kept.parts["camera"]["code"] == "CAMERA-01"

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import OKPKey
 
-from sync_agent.contract.kinds import Direction, Outcome, PartState
+from sync_agent.contract.kinds import Direction, Outcome, PartHealth, PartState
 from sync_agent.contract.receipts import Standing
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
@@ -98,7 +98,9 @@ def test_devices_that_need_somebody_stand_first(world: World) -> None:
     born(world)
     born(world, OTHER)
     assert [device.id for device in look(world).devices] == [DEVICE, OTHER]
-    says(world, Telemetry(at=NOW, queue=0, oldest_age_s=0, parts={"reader": PartState.ABSENT}), OTHER)
+    says(
+        world, Telemetry(at=NOW, queue=0, oldest_age_s=0, parts={"reader": PartHealth(state=PartState.ABSENT, since=NOW)}), OTHER
+    )
     assert [device.id for device in look(world).devices] == [OTHER, DEVICE]
 
 

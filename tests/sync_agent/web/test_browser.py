@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 from sqlalchemy import text
 
-from sync_agent.contract.kinds import Outcome, PartState
+from sync_agent.contract.kinds import Outcome, PartHealth, PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import Up
 from sync_agent.fleet import presence
@@ -74,7 +74,10 @@ def test_a_device_that_falls_silent_shows_though_nothing_arrives(page: Page, wor
 
 def test_a_fault_and_a_queue_show(page: Page, world: World, clock: Clock) -> None:
     connects(world, clock)
-    parts = {"reader": PartState.WELL, "camera": PartState.FAILED}
+    parts = {
+        "reader": PartHealth(state=PartState.WELL, since=clock()),
+        "camera": PartHealth(state=PartState.FAILED, code="CAM-01", since=clock()),
+    }
     says(world, clock, Telemetry(at=clock(), queue=2, oldest_age_s=30, parts=parts))
     device = page.locator(f"#device-{DEVICE}")
     expect(device).to_contain_text("在线，有故障")
