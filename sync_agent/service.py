@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from sync_agent.contract.topics import Tenant
-from sync_agent.fleet import authority
+from sync_agent.fleet import authority, enrolment
 from sync_agent.fleet.authority import AGENT, Authority
 from sync_agent.ingest.clerk import Clerk
 from sync_agent.ingest.receiver import BrokerAccess, Receiver
@@ -98,6 +98,7 @@ def serve(settings: Settings) -> None:
     from sync_agent.web.app import create_app  # here, so that an agent that only takes records needs no web
 
     with office(settings) as at, ingest(at):
+        enrolment.refresh_revocations(at.database, at.authority, settings.fleet, now())
         web = uvicorn.Config(
             create_app(at.database, settings, now),
             host=settings.web.host,

@@ -36,6 +36,7 @@ from sync_agent.contract.kinds import (
 )
 from sync_agent.contract.receipts import Receipt, Standing
 from sync_agent.contract.status import Birth, Link
+from sync_agent.contract.status import State as DeviceState
 from sync_agent.contract.suites import INTL_1
 from sync_agent.contract.topics import DeviceId, Tenant, Up
 from sync_agent.ingest.clerk import Clerk
@@ -261,11 +262,15 @@ def test_a_fault_of_ours_keeps_the_bytes_and_says_nothing_to_the_device(office: 
     assert [ruling.seq for ruling in receipt.rulings] == [1], "after the repair it is accepted"
 
 
-def test_presence_comes_with_the_birth(office: Office) -> None:
+def test_what_a_device_says_of_itself_is_taken_and_nonsense_is_quarantined(office: Office) -> None:
     birth = Birth(boot=1, version="0.1.0", site=SITE, epoch=EPOCH, last_seq=0, last_digest=GENESIS)
     office.take(birth.model_dump_json().encode(), what=Up.BIRTH)
+    online = DeviceState(boot=1, link=Link.ONLINE).model_dump_json().encode()
+    office.take(online, b"{", what=Up.STATE)
     with office.database.read() as session:
-        assert session.get_one(DeviceStatus, DEVICE).link is Link.ONLINE
+        status = session.get_one(DeviceStatus, DEVICE)
+        assert (status.link, status.version) == (Link.ONLINE, "0.1.0")
+    assert office.faults() == [Fault.BAD_CONTENT]
 
 
 def test_a_locked_database_applies_nothing_and_the_batch_can_be_tried_again(
