@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -24,6 +25,10 @@ Slot = Array[c_ubyte]
 
 NICENESS: Final = 10
 """Priority matters more for the screen than the number of threads (measured: p95 of the frame interval 40 to 36 ms)."""
+
+_M_MMAP_THRESHOLD: Final = -3
+_PICTURE_BYTES: Final = 64 * 1024
+"""Whatever is as large as this gets pages of its own, which go back to the system as soon as it is freed (mallopt(3))."""
 
 WARM_UP_PX: Final = (480, 640)
 
@@ -103,6 +108,7 @@ def serve(slot: Slot, line: Connection, pack: Pack, threads: int) -> None:
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the kiosk, which then hangs up
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces (P05)
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _PICTURE_BYTES)
     cv2.setNumThreads(1)
     try:
         matcher = Matcher(pack, threads)
@@ -127,6 +133,8 @@ def _answer(matcher: Matcher, request: Request, seen: Callable[[Picture], Image]
             return Referred(matcher.refer(seen(picture)))
         case Forget():
             matcher.forget()
+            # Copies of frames that were made and freed on the way stay readable in the heap until their pages are given back.
+            ctypes.CDLL(None).malloc_trim(0)
             return Forgotten()
         case _:
             assert_never(request)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from kiosk.clock import Clock
-from kiosk.face.given import Eyes, Likeness
+from kiosk.face.given import Eyes, Likeness, Pictured
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
-from kiosk.face.worker import FaceWorker
 from models.load import Pack
 from sync_agent.contract.kinds import Comparison, Liveness, Outcome
 
@@ -23,8 +22,28 @@ OnGlimpse = Callable[[Glimpse | None, float], None]
 """Told of each frame that was judged, and how far the decision is, 0 to 1."""
 
 
+class Judge(Protocol):
+    """Whoever judges frames: `kiosk.face.worker.FaceWorker`, in a process of its own. Its methods say more."""
+
+    @property
+    def pack(self) -> Pack:
+        """The pack in force."""
+
+    async def refer(self, portrait: Likeness) -> QualityCause | None:
+        """Take a portrait as what the next frames are compared with; return why it cannot be, or None."""
+
+    def offer(self, frame: Pictured) -> None:
+        """Hand over a frame."""
+
+    async def glimpse(self, wait_s: float) -> Glimpse | None:
+        """Return the next judged frame, or None when there was none within the time."""
+
+    async def forget(self) -> None:
+        """Forget portrait, frames and vectors."""
+
+
 async def verify(
-    worker: FaceWorker,
+    worker: Judge,
     camera: Eyes,
     portrait: Likeness | None,
     *,

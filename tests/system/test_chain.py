@@ -254,13 +254,15 @@ async def test_noise_on_a_device_topic_is_quarantined_and_records_still_flow(cen
     who = identity.load(centre.identity_dir)
     device = Issued(who.certificate, who.tls_key)
     with centre.agent():
+        async with kiosk(state_dir, who) as ours:
+            await ours.until_answered(ours.write())
         speaker = await asyncio.to_thread(Speaker, centre.broker, who.ca, device, client_id=DEVICE)
         await asyncio.to_thread(speaker.say, topics.up(Tenant("xz"), DEVICE, Up.RECORD), random.Random(1).randbytes(200_000))
         speaker.close()
         async with kiosk(state_dir, who) as ours:
             await ours.until_answered(ours.write())
     assert centre.quarantined() == 1
-    assert centre.records() == [1]
+    assert centre.records() == [1, 2]
 
 
 async def test_a_megabyte_of_noise_is_cut_off_by_the_broker_and_records_still_flow(centre: Centre, state_dir: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from system.simulate.card import Fault
 from system.simulate.pilot import Pilot, Seen
 from system.simulate.world import Places, World, card_of, change_film, prepare_films, wait_until
-from tests.planted import found_below
+from tests.planted import PLANTED, found_below
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.pcsc, pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -83,6 +83,34 @@ def test_without_a_fault_the_visitor_is_verified(world: World, pilot: Pilot) -> 
         shown(pilot, "Result", "result.verified.headline")
         pilot.press("done")
     assert last_record(world)["standing"] == "accepted"
+
+
+def test_what_sees_cards_and_faces_has_no_network(world: World, pilot: Pilot) -> None:
+    run, uplink = process(world, " run "), process(world, " uplink ")
+    spaces = {pid: Path(f"/proc/{pid}/ns/net").readlink() for pid in (run, face_worker(world), uplink)}
+    assert spaces[run] == spaces[face_worker(world)] != spaces[uplink]
+    cards = Path(f"/proc/{run}/net/dev").read_text().splitlines()[2:]
+    assert [card.split(":")[0].strip() for card in cards] == ["lo"]
+
+
+def test_nothing_of_a_visitor_lies_in_the_clear_at_kiosk_broker_or_centre(world: World, pilot: Pilot) -> None:
+    with visit(world):
+        agree(pilot)
+        shown(pilot, "Result", "result.verified.headline")
+        pilot.press("done")
+    world.broker.stop()  # it writes down what it holds
+    world.start_broker()
+    planted = [spelt for value in PLANTED for spelt in (value.encode(), value.encode("utf-16-le"))]
+    searched = 0
+    for folder in (world.places.kiosk, world.places.root / "mosquitto", world.places.agent):
+        for path in (path for path in folder.rglob("*") if path.is_file()):
+            held = path.read_bytes()
+            searched += len(held)
+            assert not [one for one in planted if one in held], path.name
+            assert b"\xff\xd8\xff" not in held, f"a JPEG in {path.name}"
+    roster = (world.places.root / "roster.csv").read_bytes()
+    assert searched > 100_000, "records, receipts and registry were searched"
+    assert [one for one in planted if one in roster], "the search finds what lies in the clear"
 
 
 def test_a_reader_that_goes_away_closes_the_counter_within_five_seconds_and_opens_it_again(world: World, pilot: Pilot) -> None:
@@ -175,13 +203,17 @@ def test_a_face_worker_that_is_killed_leads_to_a_person_and_is_back_for_the_next
 
 
 def face_worker(world: World) -> int:
-    """The process below the kiosk that holds the shared frame and was spawned by Python's multiprocessing."""
+    return process(world, "multiprocessing.spawn")
+
+
+def process(world: World, words: str) -> int:
+    """Return the process of the kiosk's whose command line holds some words."""
     listing = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
     for line in listing.splitlines()[1:]:
         pid, session, args = line.split(None, 2)
-        if int(session) == world.kiosk.pid and "multiprocessing.spawn" in args:
+        if int(session) == world.kiosk.pid and words in args:
             return int(pid)
-    raise AssertionError("no face worker runs")
+    raise AssertionError(f"no process {words!r} runs")
 
 
 def test_while_the_sync_agent_is_down_the_record_is_kept_and_later_accepted(world: World, pilot: Pilot) -> None:
