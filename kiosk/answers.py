@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kiosk.screens.pages import Result, Sign, Text, Touch, Word
-from kiosk.uplink.outbox import Filed, Progress, State
+from kiosk.uplink.outbox import Filed, Progress
+from kiosk.uplink.store import State
 from sync_agent.contract.kinds import Outcome
 from sync_agent.contract.receipts import Standing
 

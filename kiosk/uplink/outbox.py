@@ -6,26 +6,23 @@ sends and settles; both open the same file. What is personal is sealed before it
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Engine, Index, String, TypeDecorator, create_engine, event, func, select, update
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.orm import Session
 
+from kiosk.uplink.store import Base, Meta, Row, State, alone, open_engine
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.envelope import GENESIS, Place, Signed
 from sync_agent.contract.receipts import Receipt, Standing
@@ -48,67 +45,6 @@ class OutboxBusy(Exception):
 
     code = "BOX-02"
     message = "outbox.busy"
-
-
-class Utc(TypeDecorator[datetime]):
-    """A zone-aware time, kept as UTC (SQLite has no zones)."""
-
-    impl = String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Store as ISO 8601 in UTC, so that text order is time order."""
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """Read back zone-aware."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-class Base(DeclarativeBase):
-    """Tables of the outbox."""
-
-
-class Meta(Base):
-    """One row: what identifies this database."""
-
-    __tablename__ = "meta"
-
-    one: Mapped[int] = mapped_column(primary_key=True)
-    epoch: Mapped[str]
-    boot: Mapped[int]
-
-
-class State(StrEnum):
-    """Where a record is on its way."""
-
-    WAITING = "waiting"
-    RECEIVED = "received"
-    ANSWERED = "answered"
-    REJECTED = "rejected"
-
-
-class Row(Base):
-    """A signed record and what became of it."""
-
-    __tablename__ = "record"
-
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[str] = mapped_column(unique=True)
-    kind: Mapped[str]
-    at: Mapped[datetime] = mapped_column(Utc)
-    digest: Mapped[str]
-    message: Mapped[bytes]
-    message_sha256: Mapped[str]
-    state: Mapped[str] = mapped_column(default=State.WAITING)
-    received_at: Mapped[datetime | None] = mapped_column(Utc)
-    standing: Mapped[str | None]
-    code: Mapped[str | None]
-    effective_from: Mapped[datetime | None] = mapped_column(Utc)
-    case: Mapped[str | None]
-    fault: Mapped[str | None]
-
-    __table_args__ = (Index("unsettled", "state", "seq"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +113,9 @@ class Outbox:
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = path.parent
-        self._engine = _engine(path)
+        self._engine = open_engine(path, busy_s=BUSY_MS / 1000)
         self._writer = self._engine.execution_options(immediate=True)
-        with self._guard(), _alone(path.with_suffix(".lock")):
+        with self._guard(), alone(path.with_suffix(".lock")):
             Base.metadata.create_all(self._engine)
             with self._write() as session:
                 if session.get(Meta, 1) is None:
@@ -305,32 +241,6 @@ class Outbox:
             if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise OutboxBusy(f"the outbox stayed locked for {BUSY_MS} ms") from err
             raise
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Let one process at a time make the database: SQLite does not wait when two switch a new file to WAL at once."""
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_MS / 1000})
-
-    @event.listens_for(engine, "connect")
-    def settings(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # Two processes write: taking the lock at once avoids a failed upgrade in the middle of a transaction.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("immediate") else "BEGIN")
-
-    return engine
 
 
 def _receive(session: Session, receipt: Receipt, now: datetime) -> set[int]:

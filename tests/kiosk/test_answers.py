@@ -9,7 +9,8 @@ import pytest
 from kiosk.answers import result
 from kiosk.screens.pages import Result, Sign, Text, Word
 from kiosk.screens.words import Language, Words
-from kiosk.uplink.outbox import Filed, Progress, State
+from kiosk.uplink.outbox import Filed, Progress
+from kiosk.uplink.store import State
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Outcome
 from sync_agent.contract.receipts import Standing

@@ -21,8 +21,9 @@ from kiosk.uplink import identity
 from kiosk.uplink.courier import Courier
 from kiosk.uplink.line import KioskEnd, UplinkEnd
 from kiosk.uplink.link import LinkState, Trouble
-from kiosk.uplink.outbox import Outbox, State
+from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.pen import Pen
+from kiosk.uplink.store import State
 from sync_agent import service
 from sync_agent.contract import documents, envelope, receipts, topics
 from sync_agent.contract.kinds import Case, Cause

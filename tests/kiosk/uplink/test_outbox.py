@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from kiosk.uplink import outbox as outbox_module
-from kiosk.uplink.outbox import Depth, Outbox, OutboxBusy, OutboxFull, State, Tail
+from kiosk.uplink.outbox import Depth, Outbox, OutboxBusy, OutboxFull, Tail
+from kiosk.uplink.store import State
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.envelope import GENESIS, Place, Signed
 from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
