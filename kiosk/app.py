@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import random
 import signal
 from collections.abc import Coroutine
@@ -125,11 +125,11 @@ async def serve(desk: Desk, test: SelfTest, device: str) -> None:
         closed = test.closed()
         if closed is not None:
             desk.out_of_service(reason(closed), closed.code, device)
-            await test.changed()
-            continue
-        if await first_of(desk.await_visitor(), test.changed()) == 0:
+            await test.other_than(closed)
+        elif await first_of(test.other_than(None), desk.await_visitor()) == 1:
             async with desk.visit():
                 await verify_worker(desk)
+            gc.collect()  # a card or a face that the traceback of a failure still holds goes now, not some time later (P05)
 
 
 def page_table(settings: PageSettings) -> PageTable:
@@ -188,9 +188,8 @@ async def until_stopped(*these: Coroutine[Any, Any, None]) -> None:
     """Run several things until SIGTERM or SIGINT; the failure of one ends all and is raised."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with contextlib.suppress(asyncio.CancelledError):
-        await first_of(*these, wait(stop))
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # stays: a second signal must not cut the ending short
+    await first_of(*these, wait(stop))
 
 
 async def wait(event: asyncio.Event) -> None:

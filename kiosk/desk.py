@@ -7,8 +7,8 @@ the desk it is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,19 +17,19 @@ import structlog
 from kiosk.answers import result
 from kiosk.cameras.base import Camera, CameraGone
 from kiosk.cards.document import Document
-from kiosk.cards.reader import CardFault, CardReader
+from kiosk.cards.reader import CardFault, CardReader, ReaderStatus
 from kiosk.clock import Clock
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
-from kiosk.face.verify import verify
-from kiosk.face.worker import FaceWorker
+from kiosk.face.verify import Judge, verify
 from kiosk.screens import pages
 from kiosk.screens.pages import Sign, Text, Touch
 from kiosk.settings import Settings
 from kiosk.uplink.line import KioskEnd
-from kiosk.uplink.outbox import Filed, Outbox, OutboxBusy, OutboxFull, Progress, State
+from kiosk.uplink.outbox import Filed, Outbox, OutboxBusy, OutboxFull, Progress
 from kiosk.uplink.pen import Pen
-from kiosk.waiting import HelpWanted, Left, Screen, Waiting
-from sync_agent.contract.kinds import Case, Cause, Comparison, Consent, Facts, Outcome, Part
+from kiosk.uplink.store import State
+from kiosk.waiting import HelpWanted, Left, Screen, Waiting, beside
+from sync_agent.contract.kinds import Case, Cause, Comparison, Consent, Facts, Outcome, Part, PartState
 from sync_agent.contract.masking import masked_name, masked_number
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class Counter:
 
     reader: CardReader
     camera: Camera
-    face: FaceWorker
+    face: Judge
     screen: Screen
     pen: Pen
     outbox: Outbox
@@ -79,7 +79,7 @@ class Desk:
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
-        """Hold one visit. However it ends, what it left behind is wiped and the card is given back.
+        """Hold one visit. However it ends, what it left behind is wiped.
 
         A failure of a journey is logged with its cause and shown as a fault of the kiosk, never as an exception text.
         """
@@ -92,35 +92,35 @@ class Desk:
             except CardFault as fault:
                 await self._say_fault(fault.message, fault.code)
             except (OutboxFull, OutboxBusy) as fault:
-                log.error("visit.record-not-kept", code=fault.code, reason=str(fault))
-                await self._say_fault(fault.message, fault.code)
+                await self._say_not_kept(fault)
         except Left:
             log.info("visit.left", step=self._step)
         except Exception as failure:
             log.exception("visit.failed", step=self._step, failure=type(failure).__name__)
-            await self._failsafe()
+            await self._say_fault("fault.headline", "KIOSK-01")
         finally:
             await self.wipe()
             log.info("visit.ended")
-        await self._card_back()
 
     async def wipe(self) -> None:
-        """Forget the visitor: frames, vectors, texts, touches (P05)."""
+        """Forget the visitor: texts and touches first, then frames and vectors (P05).
+
+        One that fails does not keep the others from it. Its failure is raised, so that the process ends and its memory with it.
+        """
         self._step = ""
-        await self._parts.camera.close()
-        await self._parts.face.forget()
-        self._parts.screen.wipe()
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._parts.face.forget)
+            last_first.push_async_callback(self._parts.camera.close)
+            last_first.callback(self._parts.screen.wipe)
 
     async def await_visitor(self) -> None:
-        """Rest until somebody puts a card down or touches start."""
+        """Rest until somebody puts a card down or touches start. A card left there is to be taken back first (S13)."""
+        if self._parts.reader.status.has_card:
+            self._parts.screen.show(pages.PresentCard(state=Text(pages.TAKE_BACK)))
+            await self._reader_is(_is_empty)
         self._parts.screen.show(pages.Attract())
-        card = asyncio.ensure_future(self._card(present=True))
-        touch = asyncio.ensure_future(self._parts.screen.touched())
-        try:
+        async with beside(self._reader_is(_holds_card)) as card, beside(self._parts.screen.touched()) as touch:
             await asyncio.wait({card, touch}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            card.cancel()
-            touch.cancel()
 
     def out_of_service(self, reason: Text, code: str, device: str) -> None:
         """Say that nothing works now, why, and where to go."""
@@ -181,35 +181,28 @@ class Desk:
             Left: the visitor went.
         """
         self._step = "face"
-        camera = self._parts.camera
         try:
-            await camera.open()
             return await self._visitor.while_looking(self._look(document))
-        except CameraGone as fault:
-            log.error("camera.gone", code=fault.code, reason=str(fault))
-            raise PartLost(fault.message, fault.code) from fault
-        except FaceFault as fault:
-            log.error("face.unavailable", code=fault.code, reason=str(fault))
+        except (CameraGone, FaceFault) as fault:
+            log.error("comparison.part-lost", code=fault.code, reason=str(fault))
             raise PartLost(fault.message, fault.code) from fault
         finally:
             self._parts.screen.preview(None)
-            await camera.close()
+            await self._parts.camera.close()
 
     async def try_again(self, comparison: Comparison, left: int) -> bool:
         """Say that the comparison did not pass and what to change (M-15); return whether the visitor tries again.
 
-        Who walks away here has still been compared: the journey goes on to its record.
+        Raises:
+            Left: the visitor went.
         """
         page = pages.Result(
             sign=Sign.CROSS,
             headline=Text(f"result.{comparison.outcome}.headline"),
             advice=Text(f"result.{comparison.outcome}.advice", {"n": str(left)}),
-            offers=(Touch.AGAIN, Touch.OTHER_WAY),
+            offers=(Touch.AGAIN, Touch.OTHER_WAY, Touch.HELP, Touch.LEAVE),
         )
-        try:
-            return await self._visitor.ask(page) is Touch.AGAIN
-        except Left:
-            return False
+        return await self._visitor.ask(page) is Touch.AGAIN
 
     async def say_manual(self, fault: PartLost) -> None:
         """Say which part does not work and that a person will compare instead."""
@@ -242,27 +235,23 @@ class Desk:
         """Wait for a card; after a failed reading, for the card to be lifted and put down again (M-13a)."""
         why = Text(fault.message) if fault else None
         if fault:
-            await self._visitor.until(pages.PresentCard(state=Text("card.again"), fault=why), self._card(present=False))
-        await self._visitor.until(pages.PresentCard(state=Text("card.place"), fault=why), self._card(present=True))
+            await self._visitor.until(pages.PresentCard(state=Text("card.again"), fault=why), self._reader_is(_is_empty))
+        # A reader that went meanwhile says so itself as soon as it is asked to read (S13).
+        await self._visitor.until(pages.PresentCard(state=Text("card.place"), fault=why), self._reader_is(_can_answer))
 
-    async def _card(self, *, present: bool) -> None:
+    async def _reader_is(self, so: Callable[[ReaderStatus], bool]) -> None:
         async for status in self._parts.reader.changes():
-            if status.has_card is present:
+            if so(status):
                 return
-
-    async def _card_back(self) -> None:
-        """Have the card taken away before the next visit; what was read is wiped already."""
-        if self._parts.reader.status.has_card:
-            self._parts.screen.show(pages.PresentCard(state=Text("card.take-back")))
-            await self._card(present=False)
 
     # --- eyes ---------------------------------------------------------------------------------------------------------
 
     async def _look(self, document: Document) -> Comparison:
-        """Compare, with the preview running beside it."""
+        """Open the camera and compare, with the preview running beside it."""
         parts = self._parts
-        preview = asyncio.ensure_future(self._preview())
-        try:
+        self._show_glimpse(None, 0.0)
+        await parts.camera.open()
+        async with beside(self._preview()):
             return await verify(
                 parts.face,
                 parts.camera,
@@ -271,8 +260,6 @@ class Desk:
                 clock=parts.clock,
                 on_glimpse=self._show_glimpse,
             )
-        finally:
-            preview.cancel()
 
     def _show_glimpse(self, glimpse: Glimpse | None, progress: float) -> None:
         cause = glimpse.cause if glimpse else QualityCause.NO_FACE
@@ -306,16 +293,32 @@ class Desk:
 
     async def _open_case(self) -> None:
         """Help in one touch: a case with its context and nothing personal (S63)."""
-        filed = self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
+        try:
+            filed = self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
+        except (OutboxFull, OutboxBusy) as fault:
+            await self._say_not_kept(fault)
+            return
         advice = Text("help.advice", {"id": filed.number})
         await self._visitor.until_seen(
             pages.Result(sign=Sign.PERSON, headline=Text("help.headline"), advice=advice, number=filed.number)
         )
 
+    async def _say_not_kept(self, fault: OutboxFull | OutboxBusy) -> None:
+        log.error("visit.record-not-kept", code=fault.code, reason=str(fault))
+        await self._say_fault(fault.message, fault.code)
+
     async def _say_fault(self, message: str, code: str) -> None:
         page = pages.Result(sign=Sign.WARNING, headline=Text(message), advice=Text("fault.advice", {"code": code}))
         await self._visitor.until_seen(page)
 
-    async def _failsafe(self) -> None:
-        page = pages.Result(sign=Sign.WARNING, headline=Text("fault.headline"), advice=Text("fault.advice", {"code": "KIOSK-01"}))
-        await self._visitor.until_seen(page)
+
+def _holds_card(status: ReaderStatus) -> bool:
+    return status.has_card
+
+
+def _is_empty(status: ReaderStatus) -> bool:
+    return not status.has_card
+
+
+def _can_answer(status: ReaderStatus) -> bool:
+    return status.has_card or status.health.state is not PartState.WELL

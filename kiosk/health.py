@@ -66,10 +66,10 @@ class SelfTest:
         async with self._changed:
             self._changed.notify_all()
 
-    async def changed(self) -> None:
-        """Wait for the next change."""
+    async def other_than(self, closed: Closed | None) -> None:
+        """Wait until `closed` says something else than what was seen; return at once where it does so already."""
         async with self._changed:
-            await self._changed.wait()
+            await self._changed.wait_for(lambda: self.closed() != closed)
 
     def closed(self) -> Closed | None:
         """Say why no visit may begin, or None."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+import math
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from kiosk.cameras.base import Frame
@@ -31,12 +32,27 @@ class Screen(Protocol):
         """Forget everything of the visit: personal texts, preview, events under way."""
 
 
-class Left(Exception):
+class BrokenOff(Exception):
+    """The visitor ends the visit before its end."""
+
+
+class Left(BrokenOff):
     """The visitor went, or did not answer 'are you still there?'."""
 
 
-class HelpWanted(Exception):
+class HelpWanted(BrokenOff):
     """The visitor asks for a person (S63)."""
+
+
+@asynccontextmanager
+async def beside(what: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run something beside the block; when the block ends it has ended too."""
+    task = asyncio.ensure_future(what)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 class Waiting:
@@ -67,27 +83,20 @@ class Waiting:
             Left: the visitor left, or nobody is there any more.
             HelpWanted: the visitor asks for a person.
         """
-        happening = asyncio.ensure_future(what)
-        try:
+        async with beside(what) as happening:
             while not happening.done():
                 self._screen.show(page)
                 touch = await self._next_touch(self._settings.idle_s, happening)
                 if touch is None and not happening.done():
                     await self._still_there(happening)
             return happening.result()
-        finally:
-            happening.cancel()
 
     async def while_looking(self, what: Coroutine[Any, Any, T]) -> T:
         """Let something run that shows its own pages and has its own deadline; only leaving and help end it early."""
-        running = asyncio.ensure_future(what)
-        try:
+        async with beside(what) as running:
             while not running.done():
                 await self._next_touch(None, running)
             return running.result()
-        finally:
-            running.cancel()
-            await asyncio.wait({running})
 
     async def _still_there(self, happening: asyncio.Future[Any] | None = None) -> None:
         """Ask 'are you still there?' and count down.
@@ -95,9 +104,10 @@ class Waiting:
         Raises:
             Left: nobody answered.
         """
-        for left in range(int(self._settings.still_there_s), 0, -1):
+        for left in range(math.ceil(self._settings.still_there_s), 0, -1):
             self._screen.show(pages.StillThere(seconds_left=left))
-            if await self._next_touch(1.0, happening) is not None or (happening and happening.done()):
+            wait_s = min(1.0, self._settings.still_there_s - (left - 1))
+            if await self._next_touch(wait_s, happening) is not None or (happening and happening.done()):
                 return
         raise Left
 
@@ -108,13 +118,10 @@ class Waiting:
             Left: it was a touch of "leave".
             HelpWanted: it was a touch of "help".
         """
-        touching = asyncio.ensure_future(self._screen.touched())
-        wanted: set[asyncio.Future[Any]] = {touching} if happening is None else {touching, happening}
-        try:
+        async with beside(self._screen.touched()) as touching:
+            wanted: set[asyncio.Future[Any]] = {touching} if happening is None else {touching, happening}
             await asyncio.wait(wanted, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             touch = touching.result() if touching.done() else None
-        finally:
-            touching.cancel()
         match touch:
             case Touch.LEAVE:
                 raise Left

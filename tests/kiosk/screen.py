@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from kiosk.cameras.base import Frame
 from kiosk.screens.pages import Page, Touch
@@ -35,10 +36,19 @@ class Sheet:
         for touch in touches:
             self._touches.put_nowait(touch)
 
+    def drop_touches(self) -> None:
+        """What the real window does when another kind of page comes."""
+        while not self._touches.empty():
+            self._touches.get_nowait()
+
     async def until(self, kind: type[Page]) -> Page:
         """Return the page on show once it is of a kind."""
+        return await self.until_so(lambda page: isinstance(page, kind))
+
+    async def until_so(self, so: Callable[[Page], bool]) -> Page:
+        """Return the page on show once something is true of it."""
         async with asyncio.timeout(5):
-            while not self.shown or not isinstance(self.shown[-1], kind):
+            while not self.shown or not so(self.shown[-1]):
                 self._turned.clear()
                 await self._turned.wait()
         return self.shown[-1]

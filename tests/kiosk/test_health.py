@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from kiosk.clock import SystemClock
-from kiosk.health import SelfTest
+from kiosk.health import Closed, SelfTest
 from sync_agent.contract.kinds import Health, PartHealth, PartState
 
 
@@ -54,12 +54,34 @@ async def test_only_what_no_record_can_be_made_without_closes_the_counter(bench:
     assert (bench.test.closed() is not None) is closes
 
 
-async def test_who_waits_for_a_change_hears_of_it(bench: Bench) -> None:
+async def test_who_waits_for_the_counter_to_close_hears_of_it_and_of_nothing_else(bench: Bench) -> None:
     await bench.test.check()
-    waiting = asyncio.ensure_future(bench.test.changed())
-    await asyncio.wait([waiting], timeout=0.05)
-    assert not waiting.done(), "nothing has changed yet"
+    waiting = asyncio.ensure_future(bench.test.other_than(None))
     bench.parts["camera"] = part(PartState.FAILED, "CAM-01")
+    await bench.test.check()
+    await asyncio.wait([waiting], timeout=0.05)
+    assert not waiting.done(), "a camera does not close the counter"
+    bench.parts["reader"] = part(PartState.ABSENT, "CARD-01")
     await bench.test.check()
     async with asyncio.timeout(5):
         await waiting
+
+
+async def test_a_change_between_looking_and_waiting_is_not_lost(bench: Bench) -> None:
+    await bench.test.check()
+    seen = bench.test.closed()
+    bench.parts["storage"] = part(PartState.FAILED, "BOX-01")
+    await bench.test.check()
+    async with asyncio.timeout(5):
+        await bench.test.other_than(seen)
+
+
+async def test_another_reason_for_being_closed_is_told_as_well(bench: Bench) -> None:
+    bench.parts["reader"] = part(PartState.ABSENT, "CARD-01")
+    await bench.test.check()
+    waiting = asyncio.ensure_future(bench.test.other_than(bench.test.closed()))
+    bench.parts["reader"] = part(PartState.FAILED, "CARD-05")
+    await bench.test.check()
+    async with asyncio.timeout(5):
+        await waiting
+    assert bench.test.closed() == Closed("reader", "CARD-05")
