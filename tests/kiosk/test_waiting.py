@@ -8,12 +8,12 @@ import pytest
 
 from kiosk.screens.pages import Attract, StillThere, Touch
 from kiosk.settings import VisitSettings
-from kiosk.waiting import HelpWanted, Left, Waiting
+from kiosk.waiting import BrokenOff, HelpWanted, Left, Waiting
 from tests.kiosk.screen import Sheet
 
 PAGE = Attract()
 PATIENT = VisitSettings(idle_s=60, still_there_s=3)
-HASTY = VisitSettings(idle_s=0.01, still_there_s=1)
+HASTY = VisitSettings(idle_s=0.01, still_there_s=0.02)
 
 
 @pytest.fixture
@@ -86,3 +86,39 @@ async def test_a_card_put_down_during_the_countdown_counts_as_an_answer(sheet: S
 async def test_a_result_goes_by_itself(sheet: Sheet) -> None:
     await Waiting(sheet, VisitSettings(result_s=0.01)).until_seen(PAGE)
     assert sheet.shown == [PAGE]
+
+
+@pytest.mark.parametrize(("still_there_s", "counted"), [(0.02, [1]), (1.02, [2, 1])])
+async def test_a_countdown_of_a_fraction_of_a_second_is_asked_all_the_same(
+    sheet: Sheet, still_there_s: float, counted: list[int]
+) -> None:
+    with pytest.raises(Left):
+        await Waiting(sheet, VisitSettings(idle_s=0.01, still_there_s=still_there_s)).ask(PAGE)
+    assert sheet.shown[1:] == [StillThere(seconds_left=left) for left in counted]
+
+
+@pytest.mark.parametrize("touch", [Touch.LEAVE, Touch.HELP])
+async def test_what_was_awaited_has_ended_when_the_visitor_breaks_off(sheet: Sheet, touch: Touch) -> None:
+    ended = []
+
+    async def slow_to_end() -> None:
+        try:
+            await nothing_happens()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    for wait in (Waiting(sheet, PATIENT).until(PAGE, slow_to_end()), Waiting(sheet, PATIENT).while_looking(slow_to_end())):
+        sheet.touch(touch)
+        with pytest.raises(BrokenOff):
+            await wait
+    assert ended == [True, True]
+
+
+async def test_a_second_touch_that_comes_too_early_is_there_for_the_page_that_follows(sheet: Sheet) -> None:
+    waiting = Waiting(sheet, VisitSettings(idle_s=0.01, still_there_s=60))
+    asking = asyncio.ensure_future(waiting.ask(PAGE))
+    await sheet.until(StillThere)
+    sheet.touch(Touch.CONTINUE, Touch.DONE)
+    async with asyncio.timeout(5):
+        assert await asking is Touch.DONE
