@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import running
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.pcsc, pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 def ours_running() -> list[str]:
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     state = str(ROOT / ".state" / "demo")
-    return [line for line in listing.splitlines() if state in line]
+    return [args for args in running().values() if state in args]
 
 
 def test_the_demo_passes_and_leaves_nothing_running(pcscd_can_run: None) -> None:

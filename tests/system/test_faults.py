@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from system.simulate.card import Fault
 from system.simulate.pilot import Pilot, Seen
 from system.simulate.world import Places, World, card_of, change_film, prepare_films, wait_until
 from tests.planted import PLANTED, found_below
+from tests.processes import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.pcsc, pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -208,11 +209,10 @@ def face_worker(world: World) -> int:
 
 def process(world: World, words: str) -> int:
     """Return the process of the kiosk's whose command line holds some words."""
-    listing = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
-    for line in listing.splitlines()[1:]:
-        pid, session, args = line.split(None, 2)
-        if int(session) == world.kiosk.pid and words in args:
-            return int(pid)
+    for pid, args in running().items():
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == world.kiosk.pid and words in args:
+                return pid
     raise AssertionError(f"no process {words!r} runs")
 
 
