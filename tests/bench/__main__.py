@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Annotated, cast
 
+import structlog
 import typer
 
 import tests.bench
@@ -51,6 +53,11 @@ def main(
     if unknown := set(names or ()) - there.keys():
         typer.echo(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(there)}.", err=True)
         raise typer.Exit(2)
+    # Lines of logs would stand between the figures.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     missed = False
     for result in run(there[name] for name in names or there):
         typer.echo(json.dumps(asdict(result), ensure_ascii=False) if as_json else line(result))
