@@ -223,7 +223,7 @@ class World:
         self.agent.start(self._page_answers, within_s=READY_S)
 
     def start_kiosk(self) -> None:
-        """Start the kiosk, or start it again; return when it is at rest."""
+        """Start the kiosk, or start it again; return when it is at rest and connected."""
         self.kiosk.start(self._kiosk_rests, within_s=READY_S)
 
     @contextmanager
@@ -318,7 +318,8 @@ class World:
     def _kiosk_rests(self) -> bool:
         try:
             with self.pilot() as pilot:
-                return pilot.page().page == "Attract"
+                seen = pilot.page()
+                return seen.page == "Attract" and "banner.offline" not in seen.texts
         except OSError:
             return False
 
