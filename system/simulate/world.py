@@ -56,6 +56,10 @@ weights = {weights!r}
 fullscreen = false
 pilot_socket = {pilot!r}
 
+[visit]
+idle_s = 60.0
+receipt_s = 10.0
+
 [uplink]
 resend_s = 3.0
 retry_max_s = 5.0
