@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -130,6 +131,7 @@ class Receiver:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_socket_open = _without_delay
         return client
 
     # Paho's thread.
@@ -150,3 +152,9 @@ class Receiver:
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self.inbox.put(Letter(self._connection, message.mid, message.qos, message.topic, bytes(message.payload), self._now()))
+
+
+def _without_delay(_client: mqtt.Client, _data: object, connection: mqtt.SocketLike) -> None:
+    """Send at once: a receipt right behind an acknowledgement otherwise waits some 40 ms for the broker's (measured)."""
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
