@@ -109,8 +109,7 @@ class Desk:
         """
         self._step = ""
         async with AsyncExitStack() as last_first:
-            last_first.push_async_callback(self._parts.face.forget)
-            last_first.push_async_callback(self._parts.camera.close)
+            last_first.push_async_callback(self._close_eyes)
             last_first.callback(self._parts.screen.wipe)
 
     async def await_visitor(self) -> None:
@@ -133,7 +132,7 @@ class Desk:
 
         Raises:
             CardFault: it did not work after three tries, or trying again does not help.
-            Left: nobody is there any more.
+            Left: the visitor went, or nobody is there any more.
         """
         self._step = "card"
         fault: CardFault | None = None
@@ -141,7 +140,7 @@ class Desk:
             await self._present_card(fault)
             self._parts.screen.show(pages.PresentCard(state=Text("card.reading"), reading=True))
             try:
-                return await self._parts.reader.read()
+                return await self._visitor.while_looking(self._parts.reader.read())
             except CardFault as err:
                 log.warning("card.not-read", code=err.code, reason=str(err), left=left)
                 if left == 0 or not err.retry:
@@ -174,7 +173,9 @@ class Desk:
         return Consent(notice=notice.version, compare=page.compare, keep_photo=page.keep_photo, at=self._parts.clock.now())
 
     async def compare(self, document: Document) -> Comparison:
-        """Compare the person in front of the camera with the chip portrait, once (S11). The camera is open only for this.
+        """Compare the person in front of the camera with the chip portrait, once (S11).
+
+        The camera is open only for this, and frames and vectors are gone when it returns (P05).
 
         Raises:
             PartLost: no camera or no face worker; a person must compare.
@@ -187,8 +188,7 @@ class Desk:
             log.error("comparison.part-lost", code=fault.code, reason=str(fault))
             raise PartLost(fault.message, fault.code) from fault
         finally:
-            self._parts.screen.preview(None)
-            await self._parts.camera.close()
+            await self._close_eyes()
 
     async def try_again(self, comparison: Comparison, left: int) -> bool:
         """Say that the comparison did not pass and what to change (M-15); return whether the visitor tries again.
@@ -260,6 +260,13 @@ class Desk:
                 clock=parts.clock,
                 on_glimpse=self._show_glimpse,
             )
+
+    async def _close_eyes(self) -> None:
+        """Forget what was seen, each part whatever becomes of the others."""
+        async with AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._parts.face.forget)
+            last_first.push_async_callback(self._parts.camera.close)
+            last_first.callback(self._parts.screen.preview, None)
 
     def _show_glimpse(self, glimpse: Glimpse | None, progress: float) -> None:
         cause = glimpse.cause if glimpse else QualityCause.NO_FACE

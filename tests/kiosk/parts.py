@@ -71,10 +71,18 @@ def holder() -> CardHolder:
 
 
 class Plate:
-    """A card reader: the test puts cards down and lifts them, and says what goes wrong with the next readings."""
+    """A card reader: the test puts cards down and lifts them, and says what goes wrong with the next readings.
+
+    Attributes:
+        faults: one for each of the next readings.
+        hangs: whether a reading takes for ever.
+        has_decoder: whether there is one for the portrait.
+        portraits: of every reading, to see whether one is still held.
+    """
 
     def __init__(self) -> None:
         self.faults: deque[Fault] = deque()
+        self.hangs = False
         self.has_decoder = True
         self.portraits: list[weakref.ref[Any]] = []
         self._presence = Presence(SystemClock())
@@ -102,6 +110,8 @@ class Plate:
         return self._presence.changes()
 
     async def read(self) -> Document:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.status.health.state is not PartState.WELL:
             raise ReaderAbsent("unplugged")
         if self.faults:
@@ -123,11 +133,13 @@ class Lens:
 
     Attributes:
         is_there: whether it opens.
+        hangs: whether opening it takes for ever.
         lasts: how many frames it gives before it breaks.
     """
 
     def __init__(self) -> None:
         self.is_there = True
+        self.hangs = False
         self.lasts = 1_000_000
         self.is_open = False
         self.openings = 0
@@ -140,6 +152,8 @@ class Lens:
             raise CameraGone("no camera")
         self.is_open, self._number = True, 0
         self.openings += 1
+        if self.hangs:
+            await asyncio.Event().wait()
 
     def newest(self) -> Frame | None:
         assert self.is_open, "frames exist only between open and close"
@@ -205,6 +219,9 @@ class Window(Sheet):
         for language in offered():
             self._scene = arrange(page, Words(language), fonts())
         super().show(page)
+
+    def preview(self, frame: Frame | None) -> None:
+        self.pictures = [frame]
 
     def touch(self, *touches: Touch) -> None:
         for touch in touches:

@@ -176,6 +176,10 @@ def with_a_reader_that_sticks(at: Hall) -> None:
     at.reader.faults.append(ReaderStuck)
 
 
+def with_a_reader_that_is_slow(at: Hall) -> None:
+    at.reader.hangs = True
+
+
 def bug() -> Exception:
     """An unforeseen failure whose own text holds what no log may hold."""
     return RuntimeError(f"{PERSON.name} {PERSON.number}")
@@ -191,6 +195,10 @@ def without_camera(at: Hall) -> None:
 
 def with_a_camera_that_breaks(at: Hall) -> None:
     at.camera.lasts = 2
+
+
+def with_a_camera_that_hangs(at: Hall) -> None:
+    at.camera.hangs = True
 
 
 def without_decoder(at: Hall) -> None:
@@ -287,12 +295,30 @@ WAYS = [
     Way("the reader goes while a card is awaited", unplugged_while_awaited, (), ABSENT),
     # leaving
     Way("leaves at the card", then(nothing, "card.place", Touch.LEAVE), (), ("card.place",)),
+    Way(
+        "leaves while the card is read",
+        then(once(card, with_a_reader_that_is_slow), "card.reading", Touch.LEAVE),
+        (),
+        ("card.reading",),
+    ),
     Way("leaves at the consent", then(card, "Consent", Touch.LEAVE), (), CONSENT),
     Way("leaves at the camera", then(agree, "face.hint.no-face", Touch.LEAVE), (), ("face.hint.no-face",)),
+    Way(
+        "leaves while the camera still opens",
+        once(then(agree, "face.hint.no-face", Touch.LEAVE), with_a_camera_that_hangs),
+        (),
+        ("face.hint.no-face",),
+    ),
     Way("leaves after a failure", then(agree, NO_MATCH, Touch.LEAVE), (FAILED,), (NO_MATCH,), (OTHER,)),
     Way("leaves on the second try", leaves_on_the_second_try, (FAILED,), ("face.hint.no-face",), (OTHER,)),
     # help
     Way("help at the card", then(nothing, "card.place", Touch.HELP), (Helped("card"),), HELP),
+    Way(
+        "help while the card is read",
+        then(once(card, with_a_reader_that_is_slow), "card.reading", Touch.HELP),
+        (Helped("card"),),
+        HELP,
+    ),
     Way("help at the consent", then(card, "Consent", Touch.HELP), (Helped("consent"),), HELP),
     Way("help at the camera", then(agree, "face.hint.no-face", Touch.HELP), (Helped("face"),), HELP),
     Way("help after a failure", then(agree, NO_MATCH, Touch.HELP), (FAILED, Helped("face")), HELP, (OTHER,)),
@@ -371,3 +397,16 @@ async def test_a_refusal_is_not_asked_about_again_and_opens_no_camera(tmp_path: 
             await at.is_over()
         assert [type(page) for page in at.window.shown].count(Consent) == 1
         assert at.camera.openings == 0
+
+
+@pytest.mark.parametrize(("distance", "page"), [(OTHER, NO_MATCH), (SAME, KEPT)])
+async def test_frames_and_vectors_are_gone_as_soon_as_the_result_is_decided(distance: float, page: str, tmp_path: Path) -> None:
+    """P05, and what the notice promises: not only when the visit is over."""
+    with hall(tmp_path, distance, visit=VisitSettings(result_s=60)) as at:
+        async with asyncio.timeout(5), beside(at.serve()):
+            await at.window.on("Attract", Touch.START)
+            await agree(at)
+            await at.window.says(page)
+            assert (at.camera.openings, at.camera.is_open, at.window.wiped) == (1, False, 0)
+            assert (at.face.forgot, at.face.portrait, at.window.pictures) == (1, None, [None])
+            assert [frame for frame in at.camera.frames if frame() is not None] == []
