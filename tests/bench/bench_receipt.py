@@ -20,7 +20,7 @@ from typing import Any, Final
 from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Tenant
 from system.simulate.pcscd import PcscdRefused
-from system.simulate.pilot import Pilot
+from system.simulate.pilot import Pilot, PilotRefused
 from system.simulate.world import TENANT, Places, World, card_of, change_film, prepare_films
 from tests.bench.result import Result
 from tests.certificates import Issued
@@ -75,7 +75,7 @@ def _visit(world: World, pilot: Pilot, after_s: float) -> list[float]:
             wait that differs from visit to visit every card would come just after one and wait for the next, unlike visitors.
 
     Raises:
-        RuntimeError: a step ended before it began; the figures would be of nothing.
+        RuntimeError: a step ended before it began, or the visit did not end with a record in effect.
     """
     pilot.wait("Attract", timeout_s=WITHIN_S)
     change_film(world.places, world.films, "right")
@@ -88,7 +88,10 @@ def _visit(world: World, pilot: Pilot, after_s: float) -> list[float]:
         pilot.press("tick-compare")
         pilot.press("agree")  # returns when the finger is on the glass
         agreed = _now()
-        pilot.wait("Result", lit="effective", timeout_s=WITHIN_S)
+        try:
+            pilot.wait("Result", lit="effective", timeout_s=WITHIN_S)
+        except PilotRefused as refused:
+            raise RuntimeError(f"a visit went another way; {_Log(world, 'kiosk').tail()}") from refused
         shown = _now()
         pilot.press("done")
     kiosk, centre = _Log(world, "kiosk"), _Log(world, "sync-agent")
@@ -138,6 +141,10 @@ class _Log:
 
     def last(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         return next(filter(wanted, reversed(self._events)))
+
+    def tail(self) -> str:
+        """Return the latest events."""
+        return "; ".join(" ".join(f"{key}={value}" for key, value in event.items()) for event in self._events[-20:])
 
 
 def _parsed(line: str) -> dict[str, Any]:
