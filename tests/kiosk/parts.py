@@ -210,14 +210,19 @@ def fonts() -> Fonts:
     return Fonts()
 
 
+@cache
+def words() -> tuple[Words, ...]:
+    return tuple(map(Words, offered()))
+
+
 class Window(Sheet):
     """Arranges every page in every language as the real one does, and can be touched only where the page offers it."""
 
     def show(self, page: Page) -> None:
         if self.shown and type(page) is not type(self.shown[-1]):
             self.drop_touches()
-        for language in offered():
-            self._scene = arrange(page, Words(language), fonts())
+        for language in words():
+            self._scene = arrange(page, language, fonts())
         super().show(page)
 
     def preview(self, frame: Frame | None) -> None:
