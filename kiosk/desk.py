@@ -296,7 +296,8 @@ class Desk:
             if progress.state in (State.ANSWERED, State.REJECTED) or left_s <= 0 or not parts.line.link.is_up:
                 return progress
             with suppress(TimeoutError):
-                await asyncio.wait_for(parts.line.news(), min(left_s, 0.5))
+                async with asyncio.timeout(min(left_s, 0.5)):
+                    await parts.line.news()
 
     async def _open_case(self) -> None:
         """Help in one touch: a case with its context and nothing personal (S63)."""

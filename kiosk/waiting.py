@@ -134,4 +134,5 @@ class Waiting:
         """Show how it ended until the visitor touches it or has had time to read it."""
         self._screen.show(page)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._screen.touched(), self._settings.result_s)
+            async with asyncio.timeout(self._settings.result_s):
+                await self._screen.touched()

@@ -81,7 +81,8 @@ class Stream:
         self._showing = _Showing(self._name, self._source, self._clock, asyncio.get_running_loop())
         self._showing.start()
         try:
-            await asyncio.wait_for(self._showing.ready, OPEN_S)
+            async with asyncio.timeout(OPEN_S):
+                await self._showing.ready
         except CameraGone as gone:
             raise self._lost(PartState.ABSENT, str(gone)) from gone
         except TimeoutError:

@@ -179,7 +179,8 @@ class PcscReader:
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._watch, name="card-watch", daemon=True).start()
         with contextlib.suppress(TimeoutError):  # a service that hangs is a status, not an error
-            await asyncio.wait_for(self._heard_once.wait(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                await self._heard_once.wait()
 
     def changes(self) -> AsyncIterator[ReaderStatus]:
         """Yield the status now, then every change of it, until the reader is stopped. Several may listen."""
@@ -225,7 +226,8 @@ class PcscReader:
             if self._context is not None:
                 self._context.cancel()  # again and again, for the case that the wait had not begun yet
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await self._ended.wait()
         if self._attempt is not None and not self._stuck:
             await asyncio.wait({self._attempt}, timeout=max(0.0, until - time.monotonic()))
         self._presence.close()

@@ -242,7 +242,8 @@ class FaceWorker:
             if left_s <= 0:
                 return False
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
         return True
 
     def _notify(self) -> None:
@@ -310,7 +311,8 @@ class FaceWorker:
         started = self._clock.monotonic()
         while not gone.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(gone.wait(), _WATCH_S)
+                async with asyncio.timeout(_WATCH_S):
+                    await gone.wait()
             now = self._clock.monotonic()
             loads_too_long = self._fault is not None and now - started > READY_S
             if loads_too_long or (self._under_way is not None and now - self._since > STUCK_S):

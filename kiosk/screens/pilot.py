@@ -173,7 +173,8 @@ class _Pilot:
             if left_s <= 0:
                 raise _Refused(f"{touch!r} cannot be pressed now" if control else f"there is nothing to press for {touch!r}")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stage.turned(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self._stage.turned()
 
     async def _wait(self, order: _Wait) -> None:
         try:

@@ -77,7 +77,8 @@ class Courier:
             due = self._send_due() if self._link.state.is_up else None
             wait = max(0.0, due - self._clock.monotonic()) if due is not None else self._settings.resend_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     def _send_due(self) -> float | None:
         """Send every record whose time has come; return when the next one is due."""
