@@ -79,10 +79,10 @@ async def run_kiosk(settings: Settings) -> None:
         screen = Bannered(stage, line)
         desk = Desk(Counter(reader, camera, face, screen, pen, outbox, line, clock), settings, who.site)
 
-        def told(health: Health) -> None:
+        async def told(health: Health) -> None:
             line.parts(health.parts)
             try:
-                pen.write(health, None)
+                await asyncio.to_thread(pen.write, health, None)
                 line.written()
             except (OutboxFull, OutboxBusy) as fault:
                 log.error("health.not-recorded", code=fault.code)

@@ -209,14 +209,14 @@ class Desk:
         page = pages.Result(sign=Sign.PERSON, headline=Text(fault.message), advice=Text("result.manual.advice"))
         await self._visitor.until_seen(page)
 
-    def record(self, facts: Facts, personal: Part | None = None) -> Filed:
+    async def record(self, facts: Facts, personal: Part | None = None) -> Filed:
         """Sign, seal and keep the record of this visit.
 
         Raises:
             OutboxFull: there is no room for it.
             OutboxBusy: the outbox stayed locked.
         """
-        filed = self._parts.pen.write(facts, personal)
+        filed = await asyncio.to_thread(self._parts.pen.write, facts, personal)  # it waits for the disk, the screen must not
         self._parts.line.written()
         return filed
 
@@ -302,7 +302,7 @@ class Desk:
     async def _open_case(self) -> None:
         """Help in one touch: a case with its context and nothing personal (S63)."""
         try:
-            filed = self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
+            filed = await self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
         except (OutboxFull, OutboxBusy) as fault:
             await self._say_not_kept(fault)
             return

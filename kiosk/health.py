@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -33,7 +33,9 @@ class Closed:
 class SelfTest:
     """Asks every part how it is and tells what changed."""
 
-    def __init__(self, parts: Mapping[str, Callable[[], PartHealth]], on_change: Callable[[Health], None], clock: Clock) -> None:
+    def __init__(
+        self, parts: Mapping[str, Callable[[], PartHealth]], on_change: Callable[[Health], Awaitable[None]], clock: Clock
+    ) -> None:
         """Prepare the test.
 
         Args:
@@ -62,9 +64,9 @@ class SelfTest:
             if part.state is not PartState.WELL:
                 log.warning("health.fault", part=name, state=part.state.value, code=part.code)
         self._last = now
-        self._on_change(Health(version=version("renzheng"), parts=now))
         async with self._changed:
             self._changed.notify_all()
+        await self._on_change(Health(version=version("renzheng"), parts=now))
 
     async def other_than(self, closed: Closed | None) -> None:
         """Wait until `closed` says something else than what was seen; return at once where it does so already."""

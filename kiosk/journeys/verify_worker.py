@@ -18,10 +18,10 @@ async def verify_worker(desk: Desk) -> None:
             await compare(desk, document, comparisons)
     except BrokenOff:
         if comparisons:  # whoever walks away after a failed comparison has still been compared
-            desk.record(verification(desk, document, consent, comparisons), document.holder)
+            await desk.record(verification(desk, document, consent, comparisons), document.holder)
         raise
     facts = verification(desk, document, consent, comparisons)
-    filed = desk.record(facts, document.holder)
+    filed = await desk.record(facts, document.holder)
     await desk.answer(filed, document, facts.outcome)
 
 

@@ -43,7 +43,10 @@ class Checked:
         self.told: list[Health] = []
         clock = SystemClock()
         asks = {"reader": lambda: at.reader.status.health, "storage": lambda: storage(at.outbox, self.min_free_mb, clock)}
-        self.test = SelfTest(asks, self.told.append, clock)
+        self.test = SelfTest(asks, self.hear, clock)
+
+    async def hear(self, health: Health) -> None:
+        self.told.append(health)
 
     async def serve(self) -> None:
         await serve(self.at.desk, self.test, self.at.identity.device)

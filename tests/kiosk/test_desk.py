@@ -111,7 +111,7 @@ async def told(at: Hall, outcome: Outcome = Outcome.MATCH) -> Result:
             document = await at.reader.read()
             consent = Agreed(notice="3", compare=False, keep_photo=False, at=NOW)
             facts = Verification(site="site-1", card=FACTS, consent=consent, method=Method.MANUAL, outcome=outcome)
-            await at.desk.answer(at.desk.record(facts, document.holder), document, outcome)
+            await at.desk.answer(await at.desk.record(facts, document.holder), document, outcome)
 
     async with asyncio.timeout(5), beside(visit()) as visiting:
         page = await at.window.until(Result)

@@ -22,7 +22,10 @@ class Bench:
         self.parts = {name: part(PartState.WELL) for name in ("reader", "camera", "face", "storage")}
         self.told: list[Health] = []
         asks = {name: (lambda name=name: self.parts[name]) for name in self.parts}
-        self.test = SelfTest(asks, self.told.append, SystemClock())
+        self.test = SelfTest(asks, self.hear, SystemClock())
+
+    async def hear(self, health: Health) -> None:
+        self.told.append(health)
 
 
 @pytest.fixture
