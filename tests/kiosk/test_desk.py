@@ -327,6 +327,21 @@ async def test_an_outbox_that_stays_locked_is_said_and_the_next_try_works(
         assert len(at.records()) == 1
 
 
+async def test_while_the_outbox_is_locked_the_loop_goes_on_and_the_record_is_written_when_it_is_free(tmp_path: Path) -> None:
+    with hall(tmp_path) as at:
+        with locked(tmp_path):
+            writing = asyncio.ensure_future(at.desk.record(Case(site=at.desk.site, step="face", cause=Cause.HELP)))
+            turns = 0
+            async with asyncio.timeout(5):
+                while turns < 20:  # in the loop's own thread the lock would never be let go
+                    await asyncio.sleep(0)
+                    turns += 1
+            assert not writing.done()
+        async with asyncio.timeout(10):
+            await writing
+        assert len(at.records()) == 1
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Another process holds the outbox."""
