@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from kiosk.clock import SystemClock
@@ -74,9 +75,15 @@ class Centre:
 
 
 @pytest.fixture
-def centre(state_dir: Path) -> Iterator[Centre]:
+def centre(state_dir: Path, request: pytest.FixtureRequest) -> Iterator[Centre]:
+    """On SQLite, or by one setting on PostgreSQL where a test asks for it."""
+    on_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    url = SecretStr(request.getfixturevalue("postgres_url")) if on_postgres else None
     settings = Settings(
-        state_dir=state_dir / "agent", tenant="xz", broker=BrokerSettings(port=free_port()), database=DatabaseSettings(busy_s=0.1)
+        state_dir=state_dir / "agent",
+        tenant="xz",
+        broker=BrokerSettings(port=free_port()),
+        database=DatabaseSettings(url=url, busy_s=0.1),
     )
     authority.establish(settings.keys_dir, settings.broker.names, service.now())
     with service.office(settings) as office:
@@ -145,6 +152,7 @@ async def kiosk(state_dir: Path, who: identity.Identity) -> AsyncIterator[Kiosk]
         outbox.close()
 
 
+@pytest.mark.parametrize("centre", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 async def test_a_record_goes_out_and_its_answer_comes_back(centre: Centre, state_dir: Path) -> None:
     with centre.agent():
         async with kiosk(state_dir, identity.load(centre.identity_dir)) as ours:
