@@ -89,8 +89,8 @@ def centre(state_dir: Path, request: pytest.FixtureRequest) -> Iterator[Centre]:
     with service.office(settings) as office:
         files = office.authority.files
         enrolment.refresh_revocations(office.database, office.authority, settings.fleet, service.now())
-        request = identity.begin(state_dir / "identity", DEVICE, SITE, "")
-        answer = enrolment.approve(office.database, office.authority, request, settings, service.now())
+        asked = identity.begin(state_dir / "identity", DEVICE, SITE, "")
+        answer = enrolment.approve(office.database, office.authority, asked, settings, service.now())
         identity.finish(state_dir / "identity", answer)
         broker = Mosquitto(
             state_dir / "mosquitto",
