@@ -230,6 +230,14 @@ class World:
         """Start the kiosk, or start it again; return when it is at rest and connected."""
         self.kiosk.start(self._kiosk_rests, within_s=READY_S)
 
+    def wait_until_connected(self) -> None:
+        """Return when kiosk and sync agent are both connected to the broker, as after a restart of it.
+
+        Raises:
+            TimeoutError: one is not.
+        """
+        wait_until(lambda: self._kiosk_rests() and self._agent_is_connected(), "kiosk and sync agent connecting", READY_S)
+
     @contextmanager
     def spoilt_weights(self) -> Iterator[None]:
         """Let one of the model's files be another than it should be, for the block."""
@@ -318,6 +326,12 @@ class World:
             return httpx.get(self.page + "healthz", timeout=1.0).is_success
         except httpx.HTTPError:
             return False
+
+    def _agent_is_connected(self) -> bool:
+        """Say what the sync agent last logged of its connection."""
+        lines = (self.places.root / "sync-agent.log").read_text(encoding="utf-8").splitlines()
+        told = (word for line in reversed(lines) for word in ("broker.connected", "broker.lost") if word in line)
+        return next(told, "") == "broker.connected"
 
     def _kiosk_rests(self) -> bool:
         try:

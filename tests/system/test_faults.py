@@ -45,8 +45,8 @@ def world(pcscd_can_run: None) -> Iterator[World]:
 
 @pytest.fixture
 def pilot(world: World) -> Iterator[Pilot]:
+    world.wait_until_connected()
     with world.pilot() as hand:
-        hand.wait("Attract", timeout_s=40)
         yield hand
     with world.pilot() as hand:  # anew: the test may have started the kiosk again
         hand.wait("Attract", timeout_s=40)
