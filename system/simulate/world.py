@@ -275,6 +275,7 @@ class World:
         self.kiosk = self._process("kiosk", "kiosk", "start", places.kiosk_toml)
         self.start_kiosk()
         stack.callback(self.kiosk.stop, 15.0)
+        self.wait_until_connected()
 
     def _write_settings(self) -> None:
         places = self.places
