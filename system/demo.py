@@ -24,7 +24,7 @@ from system.services.process import ServiceFailed
 from system.simulate.card import Fault, NoReader
 from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused, Seen
-from system.simulate.world import DEVICE, CommandFailed, Places, World, card_of, change_film, prepare_films, wait_until
+from system.simulate.world import DEVICE, CommandFailed, Places, World, card_of, change_film, wait_until
 
 ROOT: Final = Path(__file__).parent.parent
 STATE: Final = ROOT / ".state" / "demo"
@@ -158,7 +158,7 @@ def demo(
     (STATE / "shots").mkdir(parents=True)
     began = time.monotonic()
     typer.echo("Starting broker, sync agent, virtual reader and kiosk ...")
-    with World(PLACES, prepare_films(FILMS), window=window) as world, world.pilot() as pilot:
+    with World(PLACES, FILMS, window=window) as world, world.pilot() as pilot:
         typer.echo(f"Up after {time.monotonic() - began:.1f} s. Staff page: {world.page}")
         story = Demo(world, pilot)
         for step in (story.right_person, story.wrong_person, story.broker_down):

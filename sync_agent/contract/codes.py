@@ -10,7 +10,6 @@ class Fault(StrEnum):
 
     TOO_LARGE = "too-large"
     NOT_A_RECORD = "not-a-record"
-    UNKNOWN_DEVICE = "unknown-device"
     UNKNOWN_KEY = "unknown-key"
     REVOKED_KEY = "revoked-key"
     BAD_SIGNATURE = "bad-signature"

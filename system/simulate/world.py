@@ -253,6 +253,7 @@ class World:
         places = self.places
         places.root.mkdir(parents=True, exist_ok=True)
         self._write_settings()
+        make_films(self.films)
         change_film(places, self.films, "nobody")
         self.reader = stack.enter_context(pcscd(places.root, self.vpcd_port))
         self.sync_agent("device", "init")
@@ -354,12 +355,6 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 20.0) -> N
         if time.monotonic() > until:
             raise TimeoutError(f"{what} did not happen within {within_s:g} s")
         time.sleep(0.05)
-
-
-def prepare_films(folder: Path) -> Path:
-    """Make the films, once."""
-    make_films(folder)
-    return folder
 
 
 def _run(package: str, words: list[str], given: str) -> str:

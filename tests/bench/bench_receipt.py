@@ -21,7 +21,7 @@ from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Tenant
 from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused
-from system.simulate.world import TENANT, Places, World, card_of, change_film, prepare_films
+from system.simulate.world import TENANT, Places, World, card_of, change_film
 from tests.bench.result import Result
 from tests.certificates import Issued
 from tests.mqtt import Speaker
@@ -50,7 +50,7 @@ def benchmarks() -> Iterator[Result]:
     """Yield each step, their sum, and the wire's part against an echo."""
     with tempfile.TemporaryDirectory(prefix="renzheng-") as folder:
         try:
-            with World(Places(Path(folder)), prepare_films(FILMS)) as world, world.pilot() as pilot:
+            with World(Places(Path(folder)), FILMS) as world, world.pilot() as pilot:
                 _visit(world, pilot, 0)  # warm
                 visits = [_visit(world, pilot, POLL_S * number / VISITS) for number in range(VISITS)]
                 echoes = _echoes(world)

@@ -18,7 +18,7 @@ import pytest
 
 from system.simulate.card import Fault
 from system.simulate.pilot import Pilot, Seen
-from system.simulate.world import Places, World, card_of, change_film, prepare_films, wait_until
+from system.simulate.world import Places, World, card_of, change_film, wait_until
 from tests.planted import PLANTED, found_below
 from tests.processes import running
 
@@ -36,7 +36,7 @@ def world(pcscd_can_run: None) -> Iterator[World]:
         places.kiosk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", places.kiosk], check=True)
         try:
-            with World(places, prepare_films(FILMS)) as running:
+            with World(places, FILMS) as running:
                 yield running
                 assert list(found_below(places.root)) == []
         finally:
