@@ -2,10 +2,14 @@
 
 CloudEvents 1.0 structured JSON; extensions ``seq``, ``epoch``, ``prev``, ``boot``, ``clockage``, ``suite``. The signature is over
 the exact bytes of the event and is checked before they are parsed; ``prev`` is the digest of the previous record's bytes.
+
+A message is one record, or a batch: a signed manifest of digests, then the records' exact bytes, one a line. The manifest with
+any one of the lines proves that record alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -21,6 +25,10 @@ MAX_BYTES: Final = 64 * 1024
 """Largest message a device may send."""
 
 MEDIA_TYPE: Final = "rz-record+jws"
+BATCH_MEDIA_TYPE: Final = "rz-batch+jws"
+BATCH_MAX: Final = 20
+"""Most records in one message."""
+
 GENESIS: Final = "0" * 64
 """``prev`` of the first record of an epoch."""
 
@@ -169,11 +177,69 @@ def write(
     return Signed(suite.sign(payload, signing_key, MEDIA_TYPE), suite.digest(payload))
 
 
-def read(message: bytes, key: OKPKey, tenant: Tenant, device: DeviceId) -> Record:
-    """Check a signed record and parse it; the signature comes first.
+class Manifest(BaseModel):
+    """What the signature of a batch is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    digests: Annotated[tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...], Field(min_length=1, max_length=BATCH_MAX)]
+
+
+def payload_of(message: bytes) -> bytes:
+    """Return the event in a single record's message of our own, unverified.
+
+    Raises:
+        NotSigned: not a compact JWS.
+    """
+    return INTL_1.payload(message)
+
+
+def batch(payloads: Sequence[bytes], signing_key: OKPKey) -> bytes:
+    """Return several records under one signature.
 
     Args:
-        message: compact JWS as received.
+        payloads: the exact bytes of 1 to `BATCH_MAX` events, as they were signed and chained.
+        signing_key: the device's private Ed25519 record key.
+    """
+    manifest = Manifest(digests=tuple(INTL_1.digest(payload) for payload in payloads))
+    return b"\n".join([INTL_1.sign(manifest.model_dump_json().encode(), signing_key, BATCH_MEDIA_TYPE), *payloads])
+
+
+def unwrap(message: bytes, key: OKPKey) -> list[bytes]:
+    """Check a message's one signature and return the exact bytes of every record in it.
+
+    Args:
+        message: a record or a batch, as received.
+        key: the public record key that the device registered under the message's ``kid``.
+
+    Raises:
+        Refused: the signature does not hold, or a line is not in the manifest.
+    """
+    outer, *lines = message.split(b"\n")
+    try:
+        if not lines:
+            return [INTL_1.verify(outer, key, MEDIA_TYPE)]
+        manifest = Manifest.model_validate_json(INTL_1.verify(outer, key, BATCH_MEDIA_TYPE))
+    except BadSignature as err:
+        raise Refused(Fault.BAD_SIGNATURE, str(err)) from err
+    except ValidationError as err:
+        raise Refused(Fault.BAD_CONTENT, f"manifest: {places(err)}") from None
+    if len(lines) > BATCH_MAX or not {INTL_1.digest(line) for line in lines} <= set(manifest.digests):
+        raise Refused(Fault.BAD_SIGNATURE, "a line is not in the manifest")
+    return lines
+
+
+def alone(message: bytes, payload: bytes) -> bytes:
+    """Return what proves one record of a message by itself: the message, or the manifest with that record's line."""
+    outer, *lines = message.split(b"\n")
+    return b"\n".join([outer, payload]) if lines else outer
+
+
+def read(message: bytes, key: OKPKey, tenant: Tenant, device: DeviceId) -> Record:
+    """Check the message of one record and parse it; the signature comes first.
+
+    Args:
+        message: as received, or as `alone` made it.
         key: the public record key that the device registered under the message's ``kid``.
         tenant: the tenant whose topic it came on.
         device: the device whose topic it came on.
@@ -181,11 +247,19 @@ def read(message: bytes, key: OKPKey, tenant: Tenant, device: DeviceId) -> Recor
     Raises:
         Refused: with the fault the device is told.
     """
-    suite = INTL_1
-    try:
-        payload = suite.verify(message, key, MEDIA_TYPE)
-    except BadSignature as err:
-        raise Refused(Fault.BAD_SIGNATURE, str(err)) from err
+    match unwrap(message, key):
+        case [payload]:
+            return parse(payload, tenant, device)
+        case payloads:
+            raise Refused(Fault.BAD_CONTENT, f"{len(payloads)} records where one was expected")
+
+
+def parse(payload: bytes, tenant: Tenant, device: DeviceId) -> Record:
+    """Parse the bytes of a record whose signature holds.
+
+    Raises:
+        Refused: with the fault the device is told.
+    """
     try:
         event = Event.model_validate_json(payload)
     except ValidationError as err:
@@ -201,7 +275,7 @@ def read(message: bytes, key: OKPKey, tenant: Tenant, device: DeviceId) -> Recor
         facts = model.model_validate(event.data.facts)
     except ValidationError as err:
         raise Refused(Fault.BAD_CONTENT, f"facts: {places(err)}") from None
-    return Record(event, facts, suite.digest(payload))
+    return Record(event, facts, INTL_1.digest(payload))
 
 
 def places(err: ValidationError) -> str:

@@ -45,9 +45,12 @@ class Ruling(Part):
 
 
 class Rejection(Part):
-    """A message that never became a record; it is named by what it was, for nothing in it could be believed."""
+    """Something sent that never became a record, named by what it was: nothing in it could be believed or understood."""
 
-    message_sha256: str
+    message_sha256: str = Field(description="Of the whole message as it was sent.")
+    digest: str = Field(
+        default="", description="Of the record's bytes, where the signature held and one record of the message was the cause."
+    )
     fault: Fault
 
 
@@ -60,6 +63,11 @@ class Receipt(Part):
     gaps: tuple[tuple[int, int], ...] = Field(default=(), description="Missing ranges below upto, both ends included.")
     rulings: tuple[Ruling, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    reconciles: str = Field(
+        default="",
+        description="Nonce of the birth this answers: then upto and gaps are all that the centre holds, and a record "
+        "it was thought to hold but does not is sent again.",
+    )
     at: AwareDatetime
 
 

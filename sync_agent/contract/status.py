@@ -31,7 +31,7 @@ class State(Part):
 
 
 class Birth(Part):
-    """Said on every connection, retained."""
+    """Said on every connection and once a day, retained: what the device signed, to be compared with what the centre holds."""
 
     boot: Annotated[int, Field(ge=1)]
     version: Short
@@ -39,6 +39,10 @@ class Birth(Part):
     epoch: str
     last_seq: Annotated[int, Field(ge=0)]
     last_digest: str
+    nonce: Short = Field(default="", description="The receipt that answers this birth repeats it.")
+    trust: Annotated[
+        int, Field(ge=0, description="Number of the trust list in force on the device; 0 for that of enrolment.")
+    ] = 0
 
 
 class Telemetry(Part):

@@ -33,6 +33,7 @@ class Down(StrEnum):
     """What the sync agent says to one device, the last level of the topic."""
 
     RECEIPT = "rcpt"
+    TRUST = "trust"
 
 
 class BadTopic(ValueError):
@@ -68,6 +69,11 @@ def down(tenant: Tenant, device: DeviceId, what: Down) -> str:
 def every_up(tenant: Tenant) -> str:
     """Return the filter for everything that every device of a tenant says."""
     return f"rz/1/{name(tenant)}/up/+/+/#"
+
+
+def of_shard(tenant: Tenant, number: int) -> str:
+    """Return the filter for everything that every device of one shard says."""
+    return f"rz/1/{name(tenant)}/up/{number:02d}/+/#"
 
 
 @dataclass(frozen=True, slots=True)
