@@ -1,5 +1,6 @@
 """The tables, typed. Import them from here, so that the metadata is whole."""
 
+from sync_agent.registry.tables.alarms import Alarm, AlarmKind
 from sync_agent.registry.tables.base import Base
 from sync_agent.registry.tables.fleet import (
     Device,
@@ -24,6 +25,8 @@ from sync_agent.registry.tables.people import (
 )
 
 __all__ = [
+    "Alarm",
+    "AlarmKind",
     "AttendanceRow",
     "AuditEvent",
     "Base",

@@ -1,0 +1,75 @@
+"""Sounds, lists and clears alarms: what in the fleet a person must look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import structlog
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from sync_agent.contract.topics import DeviceId
+from sync_agent.registry.tables import Alarm, AlarmKind
+from sync_agent.registry.tables.alarms import OF_A_DEVICE, OF_NO_DEVICE
+
+log = structlog.get_logger(__name__)
+
+SUBJECT_MAX: Final = 100
+DETAIL_MAX: Final = 500
+
+
+def sound(
+    session: Session,
+    kind: AlarmKind,
+    device: DeviceId | None,
+    subject: str,
+    detail: str,
+    now: datetime,
+    *,
+    times: int = 1,
+) -> None:
+    """Open an alarm, or count up the one that is open for the same kind, device and subject.
+
+    Who sounds several in one transaction does so in a fixed order (kind, device, subject), for each is a row lock.
+
+    Args:
+        session: a write transaction.
+        kind: what is wrong.
+        device: which device; None where it is the centre's own.
+        subject: what it is about; together with kind and device it names one alarm, so it should not vary without end.
+        detail: what was seen, nothing personal.
+        now: the time.
+        times: how often it was seen.
+    """
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    new = insert(Alarm).values(
+        kind=kind,
+        device_id=device,
+        subject=subject[:SUBJECT_MAX],
+        detail=detail[:DETAIL_MAX],
+        times=times,
+        first_at=now,
+        last_at=now,
+    )
+    counted_up = new.on_conflict_do_update(
+        index_elements=["kind", "subject"] if device is None else ["kind", "device_id", "subject"],
+        index_where=text(OF_NO_DEVICE if device is None else OF_A_DEVICE),
+        set_={"times": Alarm.times + new.excluded.times, "detail": new.excluded.detail, "last_at": new.excluded.last_at},
+    )
+    session.execute(counted_up)
+    log.warning("alarm", kind=kind.value, device=device, subject=subject, detail=detail, times=times)
+
+
+def clear(session: Session, kind: AlarmKind, device: DeviceId | None, subject: str, now: datetime) -> bool:
+    """Close the open alarm of that kind, device and subject; return whether there was one."""
+    named = (Alarm.kind == kind, Alarm.device_id == device, Alarm.subject == subject[:SUBJECT_MAX], Alarm.cleared_at.is_(None))
+    return bool(session.execute(update(Alarm).where(*named).values(cleared_at=now).returning(Alarm.id)).all())
+
+
+def open_alarms(session: Session, device: DeviceId | None = None) -> Sequence[Alarm]:
+    """Return the open alarms, of one device or of all, the newest first."""
+    asked = select(Alarm).where(Alarm.cleared_at.is_(None)).order_by(Alarm.last_at.desc(), Alarm.id.desc())
+    return session.scalars(asked if device is None else asked.where(Alarm.device_id == device)).all()
