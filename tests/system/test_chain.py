@@ -6,37 +6,24 @@ import asyncio
 import json
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
 from pathlib import Path
 
 import jsonschema
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import func, select
 
 from kiosk.clock import SystemClock
-from kiosk.settings import UplinkSettings
 from kiosk.uplink import identity
-from kiosk.uplink.courier import Courier
-from kiosk.uplink.line import KioskEnd, UplinkEnd
-from kiosk.uplink.link import LinkState, Trouble
-from kiosk.uplink.outbox import Outbox
-from kiosk.uplink.pen import Pen
+from kiosk.uplink.link import Trouble
 from kiosk.uplink.store import State
 from sync_agent import service
 from sync_agent.contract import documents, envelope, receipts, topics
-from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.suites import INTL_1, BadSignature
-from sync_agent.contract.topics import DeviceId, Tenant, Up
+from sync_agent.contract.topics import Tenant, Up
 from sync_agent.fleet import authority, enrolment
-from sync_agent.registry.tables import Quarantine, RecordRow
-from sync_agent.settings import BrokerSettings, DatabaseSettings, Settings
-from system.services.broker import Mosquitto
-from system.services.process import free_port
 from tests.certificates import Issued
 from tests.mqtt import Speaker
+from tests.system.centre import DEVICE, Centre, kiosk
 
 pytestmark = [
     pytest.mark.broker,
@@ -45,111 +32,6 @@ pytestmark = [
         "ignore:Exception ignored in. <(ssl.SSLSocket|socket.socket):pytest.PytestUnraisableExceptionWarning"
     ),
 ]
-
-DEVICE, SITE = DeviceId("kiosk-01"), "site-1"
-CASE = Case(site=SITE, step="face", cause=Cause.HELP)
-HASTY = UplinkSettings(resend_s=0.3, retry_max_s=0.3, telemetry_s=60)
-WITHIN_S = 15.0
-
-
-@dataclass
-class Centre:
-    """The central side: keys, registry, a broker; the agent starts and stops on demand."""
-
-    office: service.Office
-    broker: Mosquitto
-    identity_dir: Path
-
-    @contextmanager
-    def agent(self) -> Iterator[None]:
-        with service.ingest(self.office):
-            yield
-
-    def records(self) -> list[int]:
-        with self.office.database.read() as session:
-            return list(session.scalars(select(RecordRow.seq).order_by(RecordRow.seq)))
-
-    def quarantined(self) -> int:
-        with self.office.database.read() as session:
-            return session.scalar(select(func.count()).select_from(Quarantine)) or 0
-
-
-@pytest.fixture
-def centre(state_dir: Path, request: pytest.FixtureRequest) -> Iterator[Centre]:
-    """On SQLite, or by one setting on PostgreSQL where a test asks for it."""
-    on_postgres = getattr(request, "param", "sqlite") == "postgresql"
-    url = SecretStr(request.getfixturevalue("postgres_url")) if on_postgres else None
-    settings = Settings(
-        state_dir=state_dir / "agent",
-        tenant="xz",
-        broker=BrokerSettings(port=free_port()),
-        database=DatabaseSettings(url=url, busy_s=0.1),
-    )
-    authority.establish(settings.keys_dir, settings.broker.names, service.now())
-    with service.office(settings) as office:
-        files = office.authority.files
-        enrolment.refresh_revocations(office.database, office.authority, settings.fleet, service.now())
-        asked = identity.begin(state_dir / "identity", DEVICE, SITE, "")
-        answer = enrolment.approve(office.database, office.authority, asked, settings, service.now())
-        identity.finish(state_dir / "identity", answer)
-        broker = Mosquitto(
-            state_dir / "mosquitto",
-            ca=files.ca,
-            certificate=files.broker_certificate,
-            key=files.broker_key,
-            revoked=files.revoked,
-            port=settings.broker.port,
-        )
-        with broker:
-            yield Centre(office, broker, state_dir / "identity")
-
-
-@dataclass
-class Kiosk:
-    """The kiosk's side of the uplink, without a window: pen, outbox, line; the courier runs beside it."""
-
-    outbox: Outbox
-    pen: Pen
-    line: KioskEnd
-    links: list[LinkState] = field(default_factory=list)
-
-    def write(self) -> int:
-        seq = self.pen.write(CASE, None).seq
-        self.line.written()
-        return seq
-
-    async def until(self, true: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while not true():
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self.line.news(), 0.2)
-        except TimeoutError:
-            pytest.fail(f"{what} did not happen; link {self.line.link}, outbox {[row[3].state for row in self.outbox.listing()]}")
-
-    async def until_answered(self, seq: int) -> None:
-        await self.until(lambda: self.outbox.progress(seq).state is State.ANSWERED, f"an answer to record {seq}")
-
-    async def until_trouble(self, trouble: Trouble) -> None:
-        await self.until(lambda: self.line.link == LinkState(False, trouble), f"link trouble {trouble.name}")
-
-
-@asynccontextmanager
-async def kiosk(state_dir: Path, who: identity.Identity) -> AsyncIterator[Kiosk]:
-    outbox = Outbox(state_dir / "outbox.db")
-    pen = Pen(outbox, who, SystemClock())
-    uplink, line = UplinkEnd(state_dir / "uplink.sock"), KioskEnd(state_dir / "uplink.sock", retry_s=0.02)
-    courier = Courier(who, outbox, uplink, HASTY, SystemClock(), random.Random(1))
-    await uplink.start(courier.heard)
-    tasks = [asyncio.create_task(courier.run()), asyncio.create_task(line.run())]
-    try:
-        yield Kiosk(outbox, pen, line)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await uplink.stop()
-        outbox.close()
 
 
 @pytest.mark.parametrize("centre", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
