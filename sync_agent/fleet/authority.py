@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from sync_agent.contract.topics import DeviceId
+from sync_agent.contract.topics import SHARDS, DeviceId
 from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key, self_signed
 
-__all__ = ["AGENT", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load"]
+__all__ = ["AGENT", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load", "session_name"]
 
 AGENT: Final = "sync-agent"
-"""Common name of the sync agent's own certificate; the broker lets it hear all, so no device may be given it."""
+"""Common name of the sync agent's own certificate. No device may be given it, nor the name of a shard's session."""
 
 _CA_NAME: Final = "Renzheng device CA"
 _CA_DAYS: Final = 3650
@@ -81,6 +81,10 @@ class Files:
         """Its private key."""
         return self.folder / "sync-agent.key"
 
+    def session_certificate(self, shard: int) -> Path:
+        """The certificate that the session of a shard shows to the broker; its key is `agent_tls_key`."""
+        return self.folder / "sessions" / f"{shard:02d}.crt"
+
     @property
     def receipt_key(self) -> Path:
         """The private key that signs receipts."""
@@ -124,8 +128,8 @@ class Authority:
         Raises:
             BadRequest: the request does not fit, or the name is the sync agent's.
         """
-        if device == AGENT:
-            raise BadRequest(f"{AGENT!r} is the sync agent itself. Give the device another name.")
+        if device == AGENT or device in map(session_name, range(SHARDS)):
+            raise BadRequest(f"{device!r} is the sync agent itself. Give the device another name.")
         return self._issuer.sign(requested_key(csr, device), device, days, now)
 
     def write_revocation_list(self, revoked: Iterable[Revoked], days: int, now: datetime) -> None:
@@ -150,6 +154,22 @@ class Authority:
             held = _held(path)
             if held is None or not self._issuer.is_good(held, hosted, now + _RENEWED):
                 _write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
+
+    def certify_sessions(self, now: datetime) -> None:
+        """Make the certificate of each shard's session, where it is not there or ends soon; the broker takes client ids from it."""
+        files = self.files
+        files.session_certificate(0).parent.mkdir(exist_ok=True, mode=0o700)
+        public = _own_key(files.agent_tls_key).public_key()
+        for shard in range(SHARDS):
+            path = files.session_certificate(shard)
+            held = _held(path)
+            if held is None or not self._issuer.is_good(held, [], now + _RENEWED):
+                _write(path, self._issuer.sign(public, session_name(shard), _OWN_DAYS, now).pem.encode())
+
+
+def session_name(shard: int) -> str:
+    """Return the common name, and with it the client id, of the session that hears one shard."""
+    return f"{AGENT}-{shard:02d}"
 
 
 def establish(folder: Path, names: Sequence[str], now: datetime) -> Authority:
@@ -242,7 +262,7 @@ def _read(path: Path) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # several sync agents may share the folder
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         file.flush()

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from sync_agent.contract.receipts import Receipt, read, write
 from sync_agent.contract.suites import INTL_1
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet.authority import AGENT, AuthorityFault, BadRequest, Files, Revoked, establish, load
+from sync_agent.fleet.authority import AGENT, AuthorityFault, BadRequest, Files, Revoked, establish, load, session_name
 
 NOW = datetime.now(UTC)  # openssl judges by the real clock
 DEVICE = DeviceId("kiosk-1")
@@ -155,3 +155,27 @@ def test_a_spoilt_file_is_named(state_dir: Path, name: str) -> None:
     (state_dir / name).write_text("spoilt")
     with pytest.raises(AuthorityFault, match=name):
         load(state_dir)
+
+
+def test_each_shard_has_a_certificate_of_its_own_that_holds_and_is_made_new_before_it_ends(state_dir: Path) -> None:
+    authority = establish(state_dir / "keys", [], NOW)
+    authority.write_revocation_list([], 30, NOW)
+    authority.certify_sessions(NOW)
+    path = authority.files.session_certificate(7)
+    assert openssl_verdict(authority.files, path, "sslclient") == "ok"
+    named = x509.load_pem_x509_certificate(path.read_bytes()).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert [name.value for name in named] == ["sync-agent-07"]
+    first = path.read_bytes()
+    authority.certify_sessions(NOW + timedelta(days=300))
+    assert path.read_bytes() == first
+    authority.certify_sessions(NOW + timedelta(days=340))
+    assert path.read_bytes() != first
+
+
+def test_no_device_may_have_the_name_of_a_shards_session(state_dir: Path) -> None:
+    authority = establish(state_dir / "keys", [], NOW)
+    name = DeviceId(session_name(63))
+    with pytest.raises(BadRequest, match="sync agent itself"):
+        authority.sign_device(request(name), name, 90, NOW)
+    beyond = DeviceId("sync-agent-64")
+    assert authority.sign_device(request(beyond), beyond, 90, NOW)
