@@ -156,7 +156,7 @@ class Authority:
                 _write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
 
     def certify_sessions(self, now: datetime) -> None:
-        """Make the certificate of each shard's session, where it is not there or ends soon; the broker takes client ids from it."""
+        """Make the certificate of each shard's session, where it is missing or ends soon: the broker takes client ids from it."""
         files = self.files
         files.session_certificate(0).parent.mkdir(exist_ok=True, mode=0o700)
         public = _own_key(files.agent_tls_key).public_key()
