@@ -23,6 +23,7 @@ from sync_agent.registry.tables.people import (
     ReviewCase,
     VerificationRow,
 )
+from sync_agent.registry.tables.shards import LiveAgent, Shard
 
 __all__ = [
     "Alarm",
@@ -38,12 +39,14 @@ __all__ = [
     "DeviceSeen",
     "DeviceStatus",
     "LibraryStatus",
+    "LiveAgent",
     "PartLine",
     "Person",
     "Personnel",
     "Quarantine",
     "RecordRow",
     "ReviewCase",
+    "Shard",
     "Site",
     "VerificationRow",
     "part_lines",
