@@ -25,6 +25,12 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 
+class _Sealed(jwe.JWERegistry):
+    """What may be opened: the library's limit of 64 KB is below a message and a piece of carried records (carried.py)."""
+
+    max_ciphertext_length = 1024 * 1024
+
+
 class BadSignature(ValueError):
     """The signature does not fit the bytes and the key."""
 
@@ -94,7 +100,7 @@ class Suite:
             CannotOpen: another key, or changed bytes.
         """
         try:
-            plain = jwe.decrypt_compact(sealed, key, algorithms=[self.agreement, self.content]).plaintext
+            plain = jwe.decrypt_compact(sealed, key, registry=_Sealed(algorithms=[self.agreement, self.content])).plaintext
         except (JoseError, ValueError) as err:
             raise CannotOpen("the sealed part does not open with this key") from err
         if plain is None:
