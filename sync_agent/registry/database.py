@@ -10,7 +10,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -18,6 +19,9 @@ from sync_agent.registry.protect import Vault
 
 WRITES: Final = "registry_writes"
 """Execution option of connections whose transactions write."""
+
+IDLE_S: Final = 10
+"""PostgreSQL ends a transaction in which nothing was asked for so long, seconds."""
 
 
 class Database:
@@ -62,8 +66,19 @@ def insert_absent(session: Session, model: type[DeclarativeBase], values: Mappin
 
 
 def _postgresql(url: str, pool: int) -> Engine:
-    access = {"connect_timeout": 5, "options": "-c timezone=UTC"}
-    return create_engine(url, pool_size=pool, pool_pre_ping=True, hide_parameters=True, connect_args=access)
+    # A process that is stopped in the middle of a transaction must not keep its locks from the others for ever.
+    options = f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_S}s"
+    access = {"connect_timeout": 5, "options": options}
+    engine = create_engine(url, pool_size=pool, pool_pre_ping=True, hide_parameters=True, connect_args=access)
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        # The driver calls the end of an idle transaction an internal error; to everybody here the database went away.
+        cause = context.original_exception
+        if context.is_disconnect and not isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError):
+            raise OperationalError(context.statement, None, cause, hide_parameters=True, connection_invalidated=True) from cause
+
+    return engine
 
 
 def _sqlite(url: str, busy_s: float) -> Engine:
