@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from sync_agent.contract import envelope, receipts
-from sync_agent.contract.enrolment import Answer, Request
+from sync_agent.contract import envelope, receipts, trust
+from sync_agent.contract.enrolment import Answer, Decision, Enrolment, Invited, Presented, Refusal, Renewal, Renewed, Request
 from sync_agent.contract.envelope import Event
 from sync_agent.contract.kinds import KINDS, Nothing
 from sync_agent.contract.receipts import Receipt
 from sync_agent.contract.status import Birth, State, Telemetry
 from sync_agent.contract.topics import Down, Up
+from sync_agent.contract.trust import Trust
 
 FOLDER: Final = Path(__file__).parent / "schema"
 """Where the generated documents are committed."""
@@ -32,6 +33,14 @@ def schemas() -> dict[str, Document]:
         "telemetry": Telemetry,
         "enrolment-request": Request,
         "enrolment-answer": Answer,
+        "door-presented": Presented,
+        "door-invited": Invited,
+        "door-enrolment": Enrolment,
+        "door-decision": Decision,
+        "door-renewal": Renewal,
+        "door-renewed": Renewed,
+        "door-refusal": Refusal,
+        "trust": Trust,
     }
     for kind, facts in KINDS.items():
         models[f"{kind}-facts"] = facts
@@ -42,13 +51,14 @@ def schemas() -> dict[str, Document]:
 
 def asyncapi() -> Document:
     """Return the AsyncAPI 3 description of the topic tree."""
-    up = "rz/1/{tenant}/up/{shard}/{device}/"
+    up, down = "rz/1/{tenant}/up/{shard}/{device}/", "rz/1/{tenant}/dn/{device}/"
     channels = {
         Up.RECORD: (up + Up.RECORD, "receive", _signed("record", "event", envelope.MEDIA_TYPE)),
         Up.BIRTH: (up + Up.BIRTH, "receive", _plain("birth")),
         Up.STATE: (up + Up.STATE, "receive", _plain("state")),
         Up.TELEMETRY: (up + Up.TELEMETRY, "receive", _plain("telemetry")),
-        Down.RECEIPT: ("rz/1/{tenant}/dn/{device}/" + Down.RECEIPT, "send", _signed("receipt", "receipt", receipts.MEDIA_TYPE)),
+        Down.RECEIPT: (down + Down.RECEIPT, "send", _signed("receipt", "receipt", receipts.MEDIA_TYPE)),
+        Down.TRUST: (down + Down.TRUST, "send", _signed("trust", "trust", trust.MEDIA_TYPE)),
     }
     return {
         "asyncapi": "3.0.0",
