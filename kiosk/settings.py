@@ -91,6 +91,12 @@ class NoticeSettings(Group):
 class UplinkSettings(Group):
     """The way to the centre."""
 
+    mqtt: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version; every broker speaks 3.1.1, and nothing here needs 5.")
+    keepalive_s: Annotated[int, Field(ge=1, le=45)] = Field(
+        40,
+        description="Silence before the broker is asked whether it is there; a dead line is noticed after twice this, seconds.",
+    )
+    connect_s: Seconds = Field(15.0, description="How long the broker may take to accept a connection.")
     resend_s: Seconds = Field(30.0, description="First wait for a receipt before a record is sent again; doubles, full jitter.")
     retry_max_s: Seconds = Field(300.0, description="Longest wait between two tries to connect or to send.")
     telemetry_s: Seconds = Field(300.0, description="Between two telemetry messages.")

@@ -50,10 +50,12 @@ class Courier:
         self._link = Link(
             identity,
             outbox.boot,
-            retry_max_s=settings.retry_max_s,
+            settings,
+            clock,
             jitter=jitter,
             on_state=self._link_changed,
             on_receipt=self._take_receipt,
+            on_trust=self._take_trust,
         )
 
     async def run(self) -> None:
@@ -127,6 +129,9 @@ class Courier:
             self._wake.set()
             return
         log.error("receipt.forged", reason=reason)
+
+    def _take_trust(self, message: bytes) -> None:
+        log.warning("trust.not-taken", size=len(message))  # kept as enrolled, until kiosk/uplink/trust.py reads it
 
     def _say_birth(self) -> None:
         tail = self._outbox.tail()

@@ -101,7 +101,7 @@ async def test_a_revoked_certificate_is_refused_and_named(centre: Centre, state_
     centre.broker.stop()
     centre.broker.start()
     async with kiosk(state_dir, identity.load(centre.identity_dir)) as ours:
-        await ours.until_trouble(Trouble.REFUSED)
+        await ours.until_trouble(Trouble.REVOKED)
 
 
 async def test_a_broker_that_we_do_not_trust_is_refused_and_named(centre: Centre, state_dir: Path) -> None:
