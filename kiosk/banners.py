@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 from kiosk.cameras.base import Frame
 from kiosk.screens.pages import Page, Text, Touch
 from kiosk.uplink.line import KioskEnd
+from kiosk.uplink.link import LinkState, Trouble
 from kiosk.waiting import Screen
 
 
@@ -28,7 +30,7 @@ class Bannered:
     def show(self, page: Page) -> None:
         """Fill the screen with a page and its banner."""
         self._page = page
-        self._screen.show(replace(page, banner=None if self._line.link.is_up else Text("banner.offline")))
+        self._screen.show(replace(page, banner=of_link(self._line.link)))
 
     def preview(self, frame: Frame | None) -> None:
         """Show a picture of the camera where the page has a place for one."""
@@ -42,3 +44,25 @@ class Bannered:
         """Forget everything of the visit."""
         self._page = None
         self._screen.wipe()
+
+
+def of_link(link: LinkState) -> Text | None:
+    """Say why there is no connection: what waiting mends in plain words, what staff must mend with what to do and its code."""
+    if link.is_up:
+        return None
+    code = {"code": link.trouble.value}
+    match link.trouble:
+        case Trouble.NONE | Trouble.UNREACHABLE | Trouble.LOST:
+            return Text("banner.offline")
+        case Trouble.BROKER_NOT_TRUSTED:
+            return Text("banner.link-certificate", code)
+        case Trouble.BROKER_EXPIRED | Trouble.CLOCK_BEHIND:
+            return Text("banner.link-clock", code)
+        case Trouble.EXPIRED | Trouble.UNUSABLE:
+            return Text("banner.link-own-certificate", code)
+        case Trouble.REVOKED:
+            return Text("banner.link-revoked", code)
+        case Trouble.REFUSED:
+            return Text("banner.link-refused", code)
+        case _:
+            assert_never(link.trouble)

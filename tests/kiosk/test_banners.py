@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kiosk.banners import Bannered
+from kiosk.banners import Bannered, of_link
 from kiosk.cameras.base import Frame
 from kiosk.screens.pages import Attract, Face, Page, PresentCard, Text, Touch, Working
+from kiosk.screens.words import Language, Words
 from kiosk.uplink.line import KioskEnd, UplinkEnd
 from kiosk.uplink.link import LinkState, Trouble
 from kiosk.waiting import beside
@@ -51,6 +52,15 @@ async def test_a_page_that_stands_says_when_the_connection_goes_and_when_it_is_b
         assert (await window.until_so(lambda shown: shown.banner is None)) == page
         end.link_changed(LinkState(False, Trouble.UNREACHABLE))
         await window.until_so(lambda shown: shown.banner == OFFLINE)
+
+
+@pytest.mark.parametrize("trouble", [trouble for trouble in Trouble if trouble])
+def test_every_trouble_of_the_link_has_words_and_what_staff_must_mend_its_code(trouble: Trouble) -> None:
+    text = of_link(LinkState(False, trouble))
+    assert text is not None
+    passes = trouble in (Trouble.UNREACHABLE, Trouble.LOST)
+    assert all((trouble.value in Words(language).say(text)) is not passes for language in (Language.CHINESE, Language.ENGLISH))
+    assert of_link(LinkState(True, Trouble.NONE)) is None
 
 
 async def test_news_after_the_wipe_bring_no_page_back(tmp_path: Path) -> None:

@@ -23,15 +23,21 @@ from kiosk.screens.pages import (
     Word,
     Working,
 )
+from kiosk.screens.qr import squares
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Outcome
 
 WHO = Text("result.who", {"name": "阿*卜杜拉·买买提", "number": "540102********0010"})
 NUMBER = "lhasa-hall-03-000012-7fa3"
-BANNERS = tuple(Text(f"banner.{key}", {"n": "1234"}) for key in ("offline", "queue", "reader", "camera", "face"))
+LINKS = ("link-certificate", "link-clock", "link-own-certificate", "link-revoked", "link-refused")
+BANNERS = tuple(
+    Text(f"banner.{key}", {"n": "1234", "code": "LINK-05"}) for key in ("offline", "queue", "reader", "camera", "face", *LINKS)
+)
 FAULTS: list[type[reader.CardFault]] = [reader.CardFault, *reader.CardFault.__subclasses__()]
 CARD_FAULTS = tuple(kind.message for kind in FAULTS)
 OUT = ("reader", "camera", "face", "storage", "starting", "uplink", "fault")
+SLIP = squares("https://check.example.org/slip/#" + "RENZHENG" * 57)
+"""As large as a real one."""
 TRIES = {"n": "2"}
 LAST = (Outcome.MATCH, Outcome.TO_CONFIRM)
 """Outcomes after which there is no other try."""
@@ -94,4 +100,14 @@ def _results() -> Iterator[tuple[str, Page]]:
         yield f"{key}", Result(Sign.PERSON, Text(key), Text("result.manual.advice"))
     for key in (*CARD_FAULTS, "outbox.full", "outbox.busy", "identity.not-enrolled", "fault.headline"):
         yield f"fault {key}", Result(Sign.WARNING, Text(key), Text("fault.advice", {"code": "KIOSK-01"}))
+    for key, words in done.items():
+        head, advice = Text(f"result.{key}.headline"), Text(f"result.{key}.advice", {"id": NUMBER})
+        yield f"result {key} with slip", Result(Sign.CLOCK, head, advice, WHO, words, NUMBER, slip=SLIP)
+    for code in Code:
+        head, advice = Text("result.refused.headline"), Text(f"result.refused.{code}")
+        yield f"refused {code} with slip", Result(Sign.CROSS, head, advice, WHO, frozenset(), NUMBER, slip=SLIP)
+    yield (
+        "help with slip",
+        Result(Sign.PERSON, Text("help.headline"), Text("help.advice", {"id": NUMBER}), number=NUMBER, slip=SLIP),
+    )
     yield "help", Result(Sign.PERSON, Text("help.headline"), Text("help.advice", {"id": NUMBER}), number=NUMBER)
