@@ -1,12 +1,12 @@
 """The device CA that the sync agent owns, and the keys of the sync agent itself.
 
 Everything lies in one folder, each file readable for its owner only. The CA signs the broker's certificate, the sync agent's own
-and those of the devices. Receipts are signed with a separate Ed25519 key, personal parts are sealed to an X25519 key.
+and those of the devices. Receipts are signed with a separate Ed25519 key, personal parts are sealed to an X25519 key. How each of
+them follows the one before it: `sync_agent/fleet/keyring.py`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,30 +14,21 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from sync_agent.contract.topics import SHARDS, DeviceId
-from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key, self_signed
+from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key
+from sync_agent.fleet.keyring import AuthorityFault, Keyring, Place, Ring, Which, own_key, write
 
 __all__ = ["AGENT", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load", "session_name"]
 
 AGENT: Final = "sync-agent"
 """Common name of the sync agent's own certificate. No device may be given it, nor the name of a shard's session."""
 
-_CA_NAME: Final = "Renzheng device CA"
-_CA_DAYS: Final = 3650
 _OWN_DAYS: Final = 365
 _RENEWED: Final = timedelta(days=30)
 """Our own certificates are made new this long before they end."""
-
-
-class AuthorityFault(Exception):
-    """The folder of keys cannot be used. Code CA-01; the text says which file and what to do."""
-
-    code = "CA-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +39,17 @@ class Files:
 
     @property
     def ca(self) -> Path:
-        """Certificate of the CA."""
+        """Certificates of every CA that holds; two during a change."""
         return self.folder / "ca.crt"
 
     @property
     def ca_key(self) -> Path:
-        """Its private key: whoever has it can let devices in."""
+        """The private key of the CA in force: whoever has it can let devices in."""
         return self.folder / "ca.key"
 
     @property
     def revoked(self) -> Path:
-        """Revocation list of the CA, PEM."""
+        """Revocation list of each of them, PEM."""
         return self.folder / "ca.crl"
 
     @property
@@ -70,6 +61,16 @@ class Files:
     def broker_key(self) -> Path:
         """The broker's private key."""
         return self.folder / "broker.key"
+
+    @property
+    def door_certificate(self) -> Path:
+        """The certificate of the enrolment door."""
+        return self.folder / "door.crt"
+
+    @property
+    def door_key(self) -> Path:
+        """Its private key."""
+        return self.folder / "door.key"
 
     @property
     def agent_certificate(self) -> Path:
@@ -97,24 +98,63 @@ class Files:
 
 
 class Authority:
-    """The CA and the sync agent's own keys, in memory. Use `establish` or `load`.
+    """The CA and the sync agent's own keys, read again when a file has changed. Use `establish` or `load`. From any thread.
 
     Attributes:
         files: where they lie.
-        receipt_key: private Ed25519 key that signs receipts.
-        registry_key: private X25519 key that personal parts are sealed to.
+        keyring: brings one key after another in force.
     """
 
-    def __init__(self, files: Files, issuer: Issuer, receipt_key: OKPKey, registry_key: OKPKey) -> None:
+    def __init__(self, files: Files) -> None:
+        """Read the keys.
+
+        Raises:
+            AuthorityFault: there are none, or a file cannot be read.
+        """
         self.files = files
-        self.receipt_key = receipt_key
-        self.registry_key = registry_key
-        self._issuer = issuer
+        self.keyring = Keyring(files.folder)
+        mark = self._mark()
+        self._read = (mark, self.keyring.read())
+
+    @property
+    def ring(self) -> Ring:
+        """All keys as they are now."""
+        mark = self._mark()
+        held, ring = self._read
+        if mark != held:
+            ring = self.keyring.read()
+            self._read = (mark, ring)
+        return ring
+
+    @property
+    def receipt_key(self) -> OKPKey:
+        """The private Ed25519 key that signs receipts."""
+        return self.ring.agent[Place.IN_FORCE]
+
+    @property
+    def registry_key(self) -> OKPKey:
+        """The private X25519 key that personal parts are sealed to."""
+        return self.ring.registry[Place.IN_FORCE]
+
+    @property
+    def registry_keys(self) -> tuple[OKPKey, ...]:
+        """Every private X25519 key that a personal part may be sealed to, that in force first."""
+        return tuple(self.ring.registry.values())
+
+    @property
+    def agent_keys(self) -> tuple[OKPKey, ...]:
+        """Every private Ed25519 key that devices believe or are to believe, that in force first."""
+        return tuple(self.ring.agent.values())
 
     @property
     def certificate(self) -> str:
-        """The CA's certificate, PEM: what devices are told to trust."""
-        return pem(self._issuer.certificate)
+        """The certificate of each CA that holds, PEM: what devices are told to trust."""
+        return "".join(pem(issuer.certificate) for issuer in self.ring.ca.values())
+
+    @property
+    def issuer(self) -> str:
+        """SHA-256 of the certificate of the CA in force, hexadecimal."""
+        return self.ring.names(Which.CA)[Place.IN_FORCE]
 
     def sign_device(self, csr: str, device: DeviceId, days: int, now: datetime) -> Issued:
         """Sign the request of a device.
@@ -132,39 +172,64 @@ class Authority:
             raise BadRequest(f"{device!r} is the sync agent itself. Give the device another name.")
         return self._issuer.sign(requested_key(csr, device), device, days, now)
 
+    def sign_for_eviction(self, key: ec.EllipticCurvePublicKey, device: DeviceId, now: datetime) -> str:
+        """Return a certificate in the name of a device for ourselves, PEM: with it we take over its session and end it."""
+        return self._issuer.sign(key, device, 1, now).pem
+
     def write_revocation_list(self, revoked: Iterable[Revoked], days: int, now: datetime) -> None:
-        """Write the list the broker refuses clients by; it must read it again afterwards (SIGHUP).
+        """Write the lists the broker refuses clients by, one of each CA; it must read them again afterwards (SIGHUP).
 
         Args:
-            revoked: every certificate that holds no longer.
-            days: life of the list; past it the broker refuses everybody.
-            now: begin of it.
+            revoked: every certificate that holds no longer, whichever CA signed it.
+            days: life of the lists; past it the broker refuses everybody.
+            now: begin of them.
         """
-        _write(self.files.revoked, self._issuer.list_revoked(revoked, days, now).encode())
+        every = list(revoked)
+        lists = [issuer.list_revoked(every, days, now) for issuer in self.ring.ca.values()]
+        write(self.files.revoked, "".join(lists).encode())
 
-    def certify_own(self, names: Sequence[str], now: datetime) -> None:
-        """Make the certificates of broker and sync agent, where they are not there, end soon or name other hosts."""
+    def certify_own(self, names: Sequence[str], now: datetime) -> bool:
+        """Make the certificates of broker, door and sync agent, where they are not there, end soon or are not as they should be.
+
+        Args:
+            names: further names and addresses of broker and door, beside localhost and 127.0.0.1.
+            now: begin of what is signed.
+
+        Returns:
+            Whether one was made: then the broker must read it.
+        """
         hosts = list(dict.fromkeys(["localhost", "127.0.0.1", *names]))
-        files = self.files
+        files, is_new = self.files, False
         for path, key_file, name, hosted in (
             (files.broker_certificate, files.broker_key, hosts[0], hosts),
+            (files.door_certificate, files.door_key, hosts[0], hosts),
             (files.agent_certificate, files.agent_tls_key, AGENT, []),
         ):
-            key = _own_key(key_file)
+            key = own_key(key_file)
             held = _held(path)
             if held is None or not self._issuer.is_good(held, hosted, now + _RENEWED):
-                _write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
+                write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
+                is_new = True
+        return is_new
 
     def certify_sessions(self, now: datetime) -> None:
         """Make the certificate of each shard's session, where it is missing or ends soon: the broker takes client ids from it."""
         files = self.files
         files.session_certificate(0).parent.mkdir(exist_ok=True, mode=0o700)
-        public = _own_key(files.agent_tls_key).public_key()
+        public = own_key(files.agent_tls_key).public_key()
         for shard in range(SHARDS):
             path = files.session_certificate(shard)
             held = _held(path)
             if held is None or not self._issuer.is_good(held, [], now + _RENEWED):
-                _write(path, self._issuer.sign(public, session_name(shard), _OWN_DAYS, now).pem.encode())
+                write(path, self._issuer.sign(public, session_name(shard), _OWN_DAYS, now).pem.encode())
+
+    @property
+    def _issuer(self) -> Issuer:
+        return self.ring.ca[Place.IN_FORCE]
+
+    def _mark(self) -> tuple[tuple[int, int], ...]:
+        """Return what differs when a key has changed."""
+        return tuple(_stamp(path) for path in self.keyring.files())
 
 
 def session_name(shard: int) -> str:
@@ -185,16 +250,9 @@ def establish(folder: Path, names: Sequence[str], now: datetime) -> Authority:
     Raises:
         AuthorityFault: a file that is there cannot be read.
     """
-    files = Files(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    key = _own_key(files.ca_key)
-    if not files.ca.exists():
-        _write(files.ca, pem(self_signed(key, _CA_NAME, _CA_DAYS, now)).encode())
-    if not files.receipt_key.exists():
-        _write(files.receipt_key, OKPKey.generate_key("Ed25519").as_pem(private=True))
-    if not files.registry_key.exists():
-        _write(files.registry_key, OKPKey.generate_key("X25519").as_pem(private=True))
+    Keyring(folder).establish(now)
     authority = load(folder)
     authority.certify_own(names, now)
     return authority
@@ -206,13 +264,7 @@ def load(folder: Path) -> Authority:
     Raises:
         AuthorityFault: there is none, or a file cannot be read.
     """
-    files = Files(folder)
-    key = _private_key(files.ca_key)
-    try:
-        certificate = x509.load_pem_x509_certificate(_read(files.ca))
-    except ValueError as err:
-        raise _spoilt(files.ca) from err
-    return Authority(files, Issuer(certificate, key), _jwk(files.receipt_key), _jwk(files.registry_key))
+    return Authority(Files(folder))
 
 
 def _held(path: Path) -> x509.Certificate | None:
@@ -222,49 +274,9 @@ def _held(path: Path) -> x509.Certificate | None:
         return None
 
 
-def _own_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    if not path.exists():
-        fresh = ec.generate_private_key(ec.SECP256R1())
-        form = serialization.PrivateFormat.PKCS8
-        _write(path, fresh.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return _private_key(path)
-
-
-def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    content = _read(path)
+def _stamp(path: Path) -> tuple[int, int]:
     try:
-        key = serialization.load_pem_private_key(content, None)
-    except ValueError as err:
-        raise _spoilt(path) from err
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise _spoilt(path)
-    return key
-
-
-def _jwk(path: Path) -> OKPKey:
-    content = _read(path)
-    try:
-        return OKPKey.import_key(content)
-    except (JoseError, ValueError) as err:
-        raise _spoilt(path) from err
-
-
-def _spoilt(path: Path) -> AuthorityFault:
-    return AuthorityFault(f"{path.name!r} does not hold what it should. Restore the folder of keys from its backup.")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        raise AuthorityFault(f"{str(path)!r} cannot be read ({err.strerror}). Run `sync-agent device init`.") from err
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # several sync agents may share the folder
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_mtime_ns, found.st_ino
