@@ -12,7 +12,7 @@ debian_for() {   # demo|test
   # pyscard is published for Linux as source only: the first line compiles it.
   echo gcc libc6-dev libpcsclite-dev pkg-config python3-dev
   echo python3-venv pcscd vsmartcard-vpcd mosquitto fonts-noto-cjk fonts-noto-core
-  if [ "$1" = test ]; then echo postgresql chromium xvfb xdotool nats-server nftables iproute2; fi
+  if [ "$1" = test ]; then echo postgresql chromium xvfb xdotool nats-server nftables iproute2 strace faketime; fi
 }
 
 say() { echo "set-up: $*" >&2; }

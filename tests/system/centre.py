@@ -80,8 +80,8 @@ class Centre:
 
 
 @contextmanager
-def opened(state_dir: Path, url: str | None = None) -> Iterator[Centre]:
-    """Open a centre with one enrolled device and a running broker; no agent runs yet.
+def enrolled(state_dir: Path, url: str | None = None) -> Iterator[service.Office]:
+    """Open an office with one enrolled device, whose identity lies in the folder ``identity``; no broker, no agent.
 
     Args:
         state_dir: everything goes below it.
@@ -95,18 +95,30 @@ def opened(state_dir: Path, url: str | None = None) -> Iterator[Centre]:
     )
     authority.establish(settings.keys_dir, settings.broker.names, service.now())
     with service.office(settings) as office:
-        files = office.authority.files
         enrolment.refresh_revocations(office.database, office.authority, settings.fleet, service.now())
         asked = identity.begin(state_dir / "identity", DEVICE, SITE, "")
         answer = enrolment.approve(office.database, office.authority, asked, settings, service.now())
         identity.finish(state_dir / "identity", answer)
+        yield office
+
+
+@contextmanager
+def opened(state_dir: Path, url: str | None = None) -> Iterator[Centre]:
+    """Open a centre with one enrolled device and a running broker; no agent runs yet.
+
+    Args:
+        state_dir: everything goes below it.
+        url: the database; absent is SQLite.
+    """
+    with enrolled(state_dir, url) as office:
+        files = office.authority.files
         broker = Mosquitto(
             state_dir / "mosquitto",
             ca=files.ca,
             certificate=files.broker_certificate,
             key=files.broker_key,
             revoked=files.revoked,
-            port=settings.broker.port,
+            port=office.settings.broker.port,
         )
         with broker:
             yield Centre(office, broker, state_dir / "identity")
