@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -51,6 +51,12 @@ class BrokerSettings(Group):
 
     host: Host = Field("127.0.0.1", description="Where the sync agent finds the broker.")
     port: Port = Field(8883, description="TCP port, TLS with client certificates.")
+    mqtt: Literal["3.1.1", "5"] = Field("3.1.1", description="Version of MQTT that the sync agent speaks to it.")
+    reload: Path | None = Field(
+        None,
+        description="The broker's pid file, where it runs on this machine: it is told (SIGHUP) to read revocation list and access "
+        "rules again when they have changed. Absent: whoever runs the broker does that, at least once a day.",
+    )
     device_host: Host | None = Field(None, description="Name or address that devices are told; absent is `host`.")
     names: tuple[Host, ...] = Field(
         (), max_length=20, description="Further names and addresses in the broker's certificate, beside localhost and 127.0.0.1."
