@@ -78,6 +78,7 @@ class VisitSettings(Group):
     still_there_s: Seconds = Field(20.0, description="Countdown of 'are you still there?'.")
     result_s: Seconds = Field(8.0, description="How long a result stays when nobody touches it.")
     receipt_s: Seconds = Field(5.0, description="How long the visitor waits for the centre's answer before going on.")
+    slip_s: Seconds = Field(20.0, description="How long a result with a slip to scan stays when nobody touches it.")
 
 
 class NoticeSettings(Group):
@@ -86,6 +87,19 @@ class NoticeSettings(Group):
     version: str = Field("1", max_length=32, description="Version of the notice; goes into every record.")
     controller: str = Field(max_length=60, description="Who processes the face information.")
     contact: str = Field(max_length=60, description="How to reach them.")
+
+
+class SlipSettings(Group):
+    """The visitor's proof, a QR on the result page; the device needs an attestation for it."""
+
+    show: bool = Field(True, description="Show it at the end of a visit.")
+    url: str = Field(
+        "",
+        max_length=80,
+        pattern=r"^(https://[^\s#]+)?$",
+        description="Address of the page that checks slips; what the slip says stands behind `#` and reaches no server. "
+        "Empty: the code holds the slip alone.",
+    )
 
 
 class UplinkSettings(Group):
@@ -119,6 +133,7 @@ class Settings(Group):
     face: FaceSettings = FaceSettings()
     screen: ScreenSettings = ScreenSettings()
     visit: VisitSettings = VisitSettings()
+    slip: SlipSettings = SlipSettings()
     uplink: UplinkSettings = UplinkSettings()
     outbox: OutboxSettings = OutboxSettings()
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from kiosk.cameras.base import Frame
 from kiosk.screens import pages
-from kiosk.screens.pages import Page, Touch
+from kiosk.screens.pages import Page, Result, Touch
 from kiosk.settings import VisitSettings
 
 T = TypeVar("T")
@@ -130,9 +130,10 @@ class Waiting:
             case _:
                 return touch
 
-    async def until_seen(self, page: Page) -> None:
-        """Show how it ended until the visitor touches it or has had time to read it."""
+    async def until_seen(self, page: Result) -> None:
+        """Show how it ended until the visitor touches it or has had time to read it, and to scan what is to be scanned."""
         self._screen.show(page)
+        stays_s = self._settings.result_s if page.slip is None else self._settings.slip_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.result_s):
+            async with asyncio.timeout(stays_s):
                 await self._screen.touched()

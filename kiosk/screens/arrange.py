@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kiosk.screens import layout, theme
@@ -12,6 +13,7 @@ from kiosk.screens.layout import (
     Bar,
     Button,
     CardPlace,
+    Code,
     Control,
     Countdown,
     Label,
@@ -38,6 +40,7 @@ from kiosk.screens.pages import (
     PresentCard,
     Result,
     Sign,
+    Squares,
     StillThere,
     Text,
     Touch,
@@ -58,6 +61,7 @@ _HEADER: Final = 104
 _FOOT = Rect(_EDGE, 672, WIDTH - 2 * _EDGE, 96)
 _MIDDLE = Rect(_EDGE, _HEADER, WIDTH - 2 * _EDGE, _FOOT.y - 24 - _HEADER)
 _SIDE: Final = 208
+_SLIP: Final = Rect(WIDTH - _EDGE - 420, 116, 420, 532)
 _GAP: Final = 24
 _STEPS: Final = (("step.card", PresentCard), ("step.consent", Consent), ("step.face", Face), ("step.result", Result))
 _COLOURS: Final = {
@@ -273,7 +277,10 @@ def _working(sketch: _Sketch, page: Working, age_s: float) -> None:
 
 
 def _result(sketch: _Sketch, page: Result) -> None:
-    left, width, colour = 300, 900, _COLOURS[page.sign]
+    mark, left, width, colour = Rect(88, 0, 152, 152), 300, 900, _COLOURS[page.sign]
+    if page.slip is not None:
+        _slip(sketch, page.slip)
+        mark, left, width = Rect(_EDGE, 0, 96, 96), 168, _SLIP.x - 32 - 168
     # A whole sentence as a headline is set smaller.
     big = theme.HEADLINE if len(sketch.set(page.headline, theme.HEADLINE, width).lines) == 1 else theme.TITLE
     lines = [(page.headline, big, colour, 20), (page.advice, theme.BODY, theme.INK, 28)]
@@ -284,20 +291,30 @@ def _result(sketch: _Sketch, page: Result) -> None:
     height = sum(sketch.set(t, style, width).height + gap for t, style, _, gap in lines)
     height += 108 if page.words is not None else 0
     top = _MIDDLE.y + (_MIDDLE.height - height) // 2
-    sketch.add(Mark(Rect(88, top, 152, 152), page.sign, colour))
+    sketch.add(Mark(replace(mark, y=top), page.sign, colour))
     y = top
     for text, style, ink, gap in lines:
         y = sketch.label(text, (left, y), width, style, ink) + gap
     if page.words is not None:
-        _lamps(sketch, page.words, left, y + 20)
+        _lamps(sketch, page.words, *((left, 272) if page.slip is None else (_EDGE, 228)), y + 20)
     sketch.foot(page.offers, page.offers[0], {Touch.OTHER_WAY: "button.manual"})
 
 
-def _lamps(sketch: _Sketch, true: frozenset[Word], x: int, y: int) -> None:
+def _lamps(sketch: _Sketch, true: frozenset[Word], x: int, width: int, y: int) -> None:
     for word in Word:
-        words = sketch.set(Text(f"word.{word}"), theme.SMALL_BOLD if word in true else theme.SMALL, 180)
-        sketch.add(Lamp(Rect(x, y, 272, theme.TARGET), word, words, word in true))
-        x += 272 + _GAP
+        words = sketch.set(Text(f"word.{word}"), theme.SMALL_BOLD if word in true else theme.SMALL, width - 92)
+        sketch.add(Lamp(Rect(x, y, width, theme.TARGET), word, words, word in true))
+        x += width + _GAP
+
+
+def _slip(sketch: _Sketch, squares: Squares) -> None:
+    """The visitor's proof on the right, with what it is."""
+    sketch.add(Sheet(_SLIP, theme.SHEET, theme.LINE))
+    side = _SLIP.width - 12
+    sketch.add(Code(Rect(_SLIP.x + 6, _SLIP.y + 6, side, side), squares))
+    left, width = _SLIP.x + 16, _SLIP.width - 32
+    y = sketch.label(Text("slip.title"), (left, _SLIP.y + 6 + side), width, theme.SMALL_BOLD, centred=True)
+    sketch.label(Text("slip.what"), (left, y), width, theme.SMALL, theme.QUIET, centred=True)
 
 
 def _still_there(sketch: _Sketch, page: StillThere) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from math import cos, pi, sin
 from typing import Final
 
@@ -14,6 +15,7 @@ from kiosk.screens.ink import Ink
 from kiosk.screens.layout import (
     Bar,
     Button,
+    Code,
     Control,
     Countdown,
     Label,
@@ -96,6 +98,8 @@ class Brush:
                 self._spinner(rect, moment.spinner)
             case Reader():
                 self._put(self._shapes.reader(rect.width, rect.height, control.place, is_fault=control.is_fault), rect)
+            case Code():
+                self._code(control)
             case _:
                 raise TypeError(f"nobody draws {type(control).__name__}")
 
@@ -187,6 +191,20 @@ class Brush:
         number = self._ink.line(str(count.seconds), theme.COUNT, theme.ACTION)
         at = (rect.x + (rect.width - number.get_width()) // 2, rect.y + (rect.height - number.get_height()) // 2)
         self._canvas.blit(number, at)
+
+    def _code(self, code: Code) -> None:
+        """Draw a QR code in whole pixels, in the middle of its place: four squares around it stay white (ISO/IEC 18004)."""
+        rows, rect = code.squares.rows, code.rect
+        size = min(rect.width, rect.height) // (len(rows) + 8)
+        left, top = (rect.x + (rect.width - size * len(rows)) // 2, rect.y + (rect.height - size * len(rows)) // 2)
+        self._canvas.fill(theme.SHEET, (rect.x, rect.y, rect.width, rect.height))
+        for y, row in enumerate(rows):
+            x = 0
+            for is_dark, run in groupby(row):
+                width = len(list(run))
+                if is_dark:
+                    self._canvas.fill(theme.INK, (left + x * size, top + y * size, width * size, size))
+                x += width
 
     def _spinner(self, rect: Rect, step: int) -> None:
         dot = max(6, rect.width // 8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from kiosk.screens.pages import Sign, Text, Touch, Word
+from kiosk.screens.pages import Sign, Squares, Text, Touch, Word
 from kiosk.screens.theme import Colour, Look, Style
 from kiosk.screens.words import Language
 
@@ -195,6 +195,13 @@ class Reader(Control):
 
     place: CardPlace
     is_fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Code(Control):
+    """A QR code, its quiet zone included."""
+
+    squares: Squares
 
 
 Touchable = Button | TickBox

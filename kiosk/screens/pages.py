@@ -135,6 +135,17 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Squares:
+    """A QR code, without the quiet zone around it.
+
+    Attributes:
+        rows: from the top, each from the left; True is dark.
+    """
+
+    rows: tuple[tuple[bool, ...], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Page):
     """How it ended: sign, word and colour together, and what to do next.
 
@@ -146,6 +157,7 @@ class Result(Page):
         words: the three words of the receipt, those that are true; None where no record was sent.
         number: number of the record or the case, or "".
         offers: the buttons, the first of them the main one.
+        slip: the visitor's proof, to be scanned; None where there is none.
     """
 
     sign: Sign
@@ -155,6 +167,7 @@ class Result(Page):
     words: frozenset[Word] | None = None
     number: str = ""
     offers: tuple[Touch, ...] = (Touch.DONE,)
+    slip: Squares | None = None
 
 
 @dataclass(frozen=True, slots=True)
