@@ -54,8 +54,8 @@ class BrokerSettings(Group):
     mqtt: Literal["3.1.1", "5"] = Field("3.1.1", description="Version of MQTT that the sync agent speaks to it.")
     reload: Path | None = Field(
         None,
-        description="The broker's pid file, where it runs on this machine: it is told (SIGHUP) to read revocation list and access "
-        "rules again when they have changed. Absent: whoever runs the broker does that, at least once a day.",
+        description="The broker's pid file, where it runs on this machine: it is told (SIGHUP) to read revocation list and "
+        "access rules again when they have changed. Absent: whoever runs the broker does that, at least once a day.",
     )
     device_host: Host | None = Field(None, description="Name or address that devices are told; absent is `host`.")
     names: tuple[Host, ...] = Field(
