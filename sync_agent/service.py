@@ -13,9 +13,11 @@ import uvicorn
 
 from sync_agent.contract.topics import Tenant
 from sync_agent.fleet import authority, enrolment
-from sync_agent.fleet.authority import AGENT, Authority
+from sync_agent.fleet.authority import Authority
 from sync_agent.ingest.clerk import Clerk
-from sync_agent.ingest.receiver import BrokerAccess, Receiver
+from sync_agent.ingest.leases import Leases, new_agent_id
+from sync_agent.ingest.line import BrokerAccess, Protocol
+from sync_agent.ingest.sessions import Sessions
 from sync_agent.ingest.stream import Ingest
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
@@ -69,14 +71,16 @@ def ingest(at: Office) -> Iterator[Ingest]:
     """Take records from the broker for the block."""
     settings, files = at.settings, at.authority.files
     tenant = Tenant(settings.tenant)
+    at.authority.certify_sessions(now())
     access = BrokerAccess(
         host=settings.broker.host,
         port=settings.broker.port,
-        client_id=AGENT,
+        protocol=Protocol(settings.broker.mqtt),
         ca=files.ca,
-        certificate=files.agent_certificate,
         key=files.agent_tls_key,
     )
+    sessions = Sessions(access, files, tenant, lambda: leases.is_sure, now)
+    leases = Leases(at.database, new_agent_id(), sessions.hold)
     clerk = Clerk(
         at.database,
         RuleBook.of(settings.rules),
@@ -85,7 +89,7 @@ def ingest(at: Office) -> Iterator[Ingest]:
         receipt_key=at.authority.receipt_key,
         now=now,
     )
-    stream = Ingest(Receiver(access, tenant, now), clerk)
+    stream = Ingest(sessions, leases, clerk)
     stream.start()
     try:
         yield stream

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sync_agent.fleet.authority import AGENT
+from sync_agent.contract.topics import SHARDS
+from sync_agent.fleet.authority import AGENT, session_name
 
 MAX_PACKET_BYTES: Final = 262_144
 """Largest MQTT packet that the broker takes; it cuts the connection of whoever sends more."""
@@ -83,13 +84,17 @@ use_username_as_clientid true
 
 
 def access_rules() -> str:
-    """Return the text of the ACL file: a device speaks and hears as itself only, the sync agent hears all and answers all."""
+    """Return the text of the ACL file: a device speaks and hears as itself only, a session of the sync agent hears one shard."""
+    sessions = "".join(
+        f"user {session_name(shard)}\ntopic read rz/1/+/up/{shard:02d}/#\ntopic write rz/1/+/dn/#\n\n" for shard in range(SHARDS)
+    )
     return f"""\
 # Written by system/mosquitto.py.
 user {AGENT}
 topic read rz/1/+/up/#
 topic write rz/1/+/dn/#
 
+{sessions}
 pattern write rz/1/+/up/+/%u/#
 pattern read rz/1/+/dn/%u/#
 """
