@@ -79,6 +79,29 @@ class FleetSettings(Group):
     )
 
 
+class DoorSettings(Group):
+    """The enrolment door: where new devices ask to be let in, and known ones for their next certificate."""
+
+    host: Host = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(None, description="TCP port, TLS. Absent: no door; devices are enrolled by file.")
+    url: Annotated[str, Field(pattern=r"^(https://[A-Za-z0-9.:\[\]-]+)?$", max_length=253)] = Field(
+        "",
+        description="Address that devices are told, https://NAME:PORT; empty is made of `host` and `port`. A name or address "
+        "in it must be one of `broker.names`.",
+    )
+    invitation_days: Annotated[int, Field(ge=1, le=90)] = Field(7, description="Life of a one-time code, days.")
+    tries_per_minute: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        30, description="Requests that the door answers to one network address in a minute."
+    )
+
+    @property
+    def address(self) -> str:
+        """What devices are told; "" where there is no door."""
+        if self.port is None:
+            return ""
+        return self.url or f"https://{self.host}:{self.port}"
+
+
 class RuleSettings(Group):
     """What the registry's rules leave to the operator."""
 
@@ -128,6 +151,7 @@ class Settings(Group):
     fleet: FleetSettings = FleetSettings()
     rules: RuleSettings = RuleSettings()
     web: WebSettings = WebSettings()
+    door: DoorSettings = DoorSettings()
 
     @property
     def database_url(self) -> str:
