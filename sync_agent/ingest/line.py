@@ -199,7 +199,7 @@ class Line:
         if access.protocol is Protocol.V311:
             self._client.connect(access.host, access.port, KEEPALIVE_S)
             return
-        wishes = Properties(PacketTypes.CONNECT)
+        wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # published without types
         wishes.SessionExpiryInterval = EXPIRY_S
         wishes.ReceiveMaximum = WINDOW
         self._client.connect(access.host, access.port, KEEPALIVE_S, clean_start=False, properties=wishes)

@@ -1,0 +1,132 @@
+"""The postman: signs receipts and says them, to each device the first at once and the next ones gathered.
+
+Receipts are cumulative, so what comes in quick succession is said in one: a kiosk that drains its backlog is not flooded, and the
+centre signs once for many. An answer to a birth goes alone and at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from joserfc.jwk import OKPKey
+
+from sync_agent.contract import receipts, topics
+from sync_agent.contract.receipts import Receipt
+from sync_agent.contract.topics import DeviceId, Down, Tenant
+
+GAP_S: Final = 0.2
+"""At most one gathered receipt to a device within so long, seconds."""
+
+MOST: Final = 200
+"""Answers in one gathered receipt; with more it does not wait, lest it outgrow a message."""
+
+Chain = tuple[str, str]
+"""Device and epoch."""
+
+
+@dataclass(slots=True)
+class _Box:
+    """What is said to a device about an epoch.
+
+    Attributes:
+        free_at: when the next receipt may go (monotonic clock).
+        waiting: what is gathered until then.
+    """
+
+    free_at: float
+    waiting: Receipt | None = None
+
+
+def joined(older: Receipt, newer: Receipt) -> Receipt:
+    """Return one receipt that says what two say about the same epoch of a device.
+
+    The taking and the judging of records are answered by two threads, so the newer one need not hold more.
+    """
+    held = max(older, newer, key=lambda receipt: (receipt.upto, -sum(last - first + 1 for first, last in receipt.gaps)))
+    rulings = {ruling.seq: ruling for ruling in (*older.rulings, *newer.rulings)}
+    rejections = dict.fromkeys((*older.rejections, *newer.rejections))
+    answers = {"rulings": tuple(rulings.values()), "rejections": tuple(rejections), "at": newer.at}
+    return held.model_copy(update=answers)
+
+
+class Postman:
+    """Says receipts, some of them later in a thread of its own. For any thread."""
+
+    def __init__(self, say: Callable[[str, bytes, int], None], key: Callable[[], OKPKey], tenant: Tenant) -> None:
+        """Make one; nothing is said yet.
+
+        Args:
+            say: publishes to a device: topic, payload, shard.
+            key: the private Ed25519 key in force that receipts are signed with.
+            tenant: whose devices.
+        """
+        self._say = say
+        self._key = key
+        self._tenant = tenant
+        self._boxes: dict[Chain, _Box] = {}
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say at once what waits, and end."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        self._thread.join(timeout=10)
+
+    def deliver(self, given: Iterable[Receipt]) -> None:
+        """Say receipts: at once where the device was told nothing for a while, else together with what else comes soon."""
+        now, due = time.monotonic(), []
+        with self._changed:
+            for receipt in given:
+                if receipt.reconciles:
+                    due.append(receipt)
+                    continue
+                box = self._boxes.setdefault((receipt.device, receipt.epoch), _Box(free_at=now))
+                whole = receipt if box.waiting is None else joined(box.waiting, receipt)
+                if now >= box.free_at or len(whole.rulings) + len(whole.rejections) >= MOST:
+                    box.waiting, box.free_at = None, now + GAP_S
+                    due.append(whole)
+                else:
+                    box.waiting = whole
+                    self._changed.notify()
+        self._sign(due)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            with self._changed:
+                waiting = [box.free_at for box in self._boxes.values()]
+                self._changed.wait(max(0.0, min(waiting) - time.monotonic()) if waiting else None)
+                due = self._due(time.monotonic())
+            self._sign(due)
+        with self._changed:
+            due = self._due(float("inf"))
+        self._sign(due)
+
+    def _due(self, now: float) -> list[Receipt]:
+        """Take out what may go by now, and forget the devices that nothing waits for."""
+        due = []
+        for chain, box in list(self._boxes.items()):
+            if box.free_at > now:
+                continue
+            if box.waiting is None:
+                del self._boxes[chain]
+            else:
+                due.append(box.waiting)
+                box.waiting, box.free_at = None, now + GAP_S
+        return due
+
+    def _sign(self, due: Iterable[Receipt]) -> None:
+        for receipt in due:
+            device = DeviceId(receipt.device)
+            topic = topics.down(self._tenant, device, Down.RECEIPT)
+            self._say(topic, receipts.write(receipt, self._key()), topics.shard(device))

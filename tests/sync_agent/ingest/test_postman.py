@@ -1,0 +1,96 @@
+"""Receipts in quick succession are said as one, and none of what they say is lost."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from joserfc.jwk import OKPKey
+
+from sync_agent.contract import receipts
+from sync_agent.contract.codes import Fault
+from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
+from sync_agent.contract.topics import DeviceId, Tenant
+from sync_agent.ingest import postman
+from sync_agent.ingest.postman import Postman, joined
+
+KEY = OKPKey.generate_key("Ed25519")
+DEVICE = DeviceId("kiosk-1")
+NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+WITHIN_S = 10.0
+
+Said = queue.SimpleQueue[Receipt]
+
+
+def receipt(upto: int, *judged: int, device: str = DEVICE, epoch: str = "aa", reconciles: str = "", **other: object) -> Receipt:
+    rulings = tuple(Ruling(seq=seq, digest=f"{seq}", standing=Standing.ACCEPTED) for seq in judged)
+    plain = Receipt(device=device, epoch=epoch, upto=upto, rulings=rulings, reconciles=reconciles, at=NOW)
+    return plain.model_copy(update=other)
+
+
+@pytest.fixture
+def said() -> Said:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def running(said: Said) -> Iterator[Postman]:
+    def say(_topic: str, payload: bytes, _shard: int) -> None:
+        said.put(receipts.read(payload, KEY, DeviceId(_topic.split("/")[4])))
+
+    made = Postman(say, lambda: KEY, Tenant("xz"))
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_the_first_receipt_goes_at_once_and_the_next_ones_go_as_one(
+    running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postman, "GAP_S", 0.05)
+    running.deliver([receipt(1)])
+    assert said.get_nowait().upto == 1
+    for upto in (2, 3, 4):
+        running.deliver([receipt(upto, upto)])
+    gathered = said.get(timeout=WITHIN_S)
+    assert (gathered.upto, [ruling.seq for ruling in gathered.rulings]) == (4, [2, 3, 4])
+
+
+def test_a_receipt_to_one_device_does_not_hold_up_another(running: Postman, said: Said) -> None:
+    running.deliver([receipt(1), receipt(1, device="kiosk-2")])
+    assert {said.get_nowait().device, said.get_nowait().device} == {"kiosk-1", "kiosk-2"}
+
+
+def test_the_answer_to_a_birth_goes_alone_and_at_once(running: Postman, said: Said) -> None:
+    running.deliver([receipt(1)])
+    running.deliver([receipt(2), receipt(2, reconciles="a nonce", gaps=((3, 9),))])
+    assert [said.get_nowait().reconciles, said.get_nowait().reconciles] == ["", "a nonce"]
+
+
+def test_what_waits_is_said_at_the_end(running: Postman, said: Said) -> None:
+    running.deliver([receipt(1)])
+    running.deliver([receipt(2)])
+    running.stop()
+    assert [said.get_nowait().upto, said.get_nowait().upto] == [1, 2]
+
+
+def test_a_receipt_with_many_answers_does_not_wait(running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postman, "MOST", 3)
+    running.deliver([receipt(1)])
+    running.deliver([receipt(3, 1, 2)])
+    assert said.qsize() == 1
+    running.deliver([receipt(4, 3)])
+    assert [said.get_nowait().upto, len(said.get_nowait().rulings)] == [1, 3]
+
+
+def test_a_joined_receipt_says_what_both_say_and_takes_the_better_account_of_what_is_held() -> None:
+    fault = Rejection(message_sha256="ff", fault=Fault.EQUIVOCATION)
+    older = receipt(9, 1, rejections=(fault,), gaps=((4, 5),))
+    newer = receipt(8, 2, rejections=(fault,), at=NOW + timedelta(seconds=1))
+    both = joined(older, newer)
+    assert (both.upto, both.gaps, both.at) == (9, ((4, 5),), newer.at)
+    assert [ruling.seq for ruling in both.rulings] == [1, 2]
+    assert both.rejections == (fault,)
+    assert joined(receipt(9, gaps=((4, 5),)), receipt(9, gaps=((5, 5),))).gaps == ((5, 5),)
