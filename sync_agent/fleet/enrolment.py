@@ -6,20 +6,24 @@ certificate by the revocation list (make it read the list again), and the sync a
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from cryptography import x509
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sync_agent.contract.enrolment import Answer, PublicKey, Request
+from sync_agent.contract import slip
+from sync_agent.contract.enrolment import Answer, Request, tls_key_digest
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet import presence
+from sync_agent.fleet import presence, trust
 from sync_agent.fleet.authority import Authority, Revoked
+from sync_agent.fleet.trust import public
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AuditEvent, Device, DeviceCertificate, DeviceKey, DeviceStatus, Site
 from sync_agent.settings import FleetSettings, Settings
@@ -73,24 +77,99 @@ def approve(
         BadRequest: the certificate request does not fit.
         CannotEnrol: the record key is another's, revoked, or not an Ed25519 key; or the device is in with another key.
     """
-    key = _record_key(request)
-    device_id = DeviceId(request.device)
-    issued = authority.sign_device(request.csr, device_id, settings.fleet.certificate_days, now)
     with database.write() as session:
-        _admit(session, request, key, now)
-        session.add(DeviceCertificate(serial=issued.serial, device_id=device_id, valid_until=issued.valid_until))
-        session.add(AuditEvent(at=now, actor=actor, action="device.approve", subject=device_id))
-    log.info("device.approved", device=device_id, site=request.site, certificate=issued.serial)
+        return admit(session, authority, request, settings, now, actor)
+
+
+def admit(session: Session, authority: Authority, request: Request, settings: Settings, now: datetime, actor: str) -> Answer:
+    """Let a device in, in a write transaction; raises as `approve`."""
+    key = record_key(request)
+    device = DeviceId(request.device)
+    _admit(session, request, key, now)
+    issued = certify(session, authority, device, request.csr, settings, now)
+    session.add(AuditEvent(at=now, actor=actor, action="device.approve", subject=device))
+    log.info("device.approved", device=device, site=request.site, certificate=issued.serial)
+    return answer(session, authority, device, request.site, key, issued.pem, settings, now)
+
+
+def certify(
+    session: Session, authority: Authority, device: DeviceId, csr: str, settings: Settings, now: datetime
+) -> DeviceCertificate:
+    """Return a certificate for a device's key: a new one, or that which it was given for the very same key and has not worn yet.
+
+    Raises:
+        BadRequest: the request does not fit.
+    """
+    issued = authority.sign_device(csr, device, settings.fleet.certificate_days, now)
+    digest = tls_key_digest(csr)
+    asked = select(DeviceCertificate).where(
+        DeviceCertificate.device_id == device,
+        DeviceCertificate.key_digest == digest,
+        DeviceCertificate.issuer == authority.issuer,
+        DeviceCertificate.revoked_at.is_(None),
+        DeviceCertificate.issued_at > now - timedelta(days=1),
+        DeviceCertificate.issued_at <= now,
+    )
+    known = session.scalars(asked).first()
+    if known is not None and issued.valid_until - known.valid_until <= timedelta(days=1):
+        return known
+    row = DeviceCertificate(
+        serial=issued.serial,
+        device_id=device,
+        valid_until=issued.valid_until,
+        issued_at=now,
+        pem=issued.pem,
+        key_digest=digest,
+        issuer=authority.issuer,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def attestation(authority: Authority, device: DeviceId, site: str, key: OKPKey, valid_from: datetime, certificate: str) -> str:
+    """Return the agent's word that a record key is a device's, base64, for as long as its certificate and a third more."""
+    held = x509.load_pem_x509_certificate(certificate.encode())
+    life = held.not_valid_after_utc - held.not_valid_before_utc
+    said = slip.attest(
+        key,
+        device=device,
+        site=site,
+        valid_from=valid_from,
+        valid_until=held.not_valid_after_utc + life / 3,
+        agent_key=authority.receipt_key,
+    )
+    return base64.b64encode(said).decode()
+
+
+def answer(
+    session: Session,
+    authority: Authority,
+    device: DeviceId,
+    site: str,
+    key: OKPKey,
+    certificate: str,
+    settings: Settings,
+    now: datetime,
+) -> Answer:
+    """Return what a device that was let in is given."""
+    registered = session.get_one(DeviceKey, key.thumbprint())
+    newest = trust.newest_list(session, authority, now)
+    trust.heard(session, device, newest.number)
     return Answer(
         tenant=settings.tenant,
-        device=device_id,
-        site=request.site,
+        device=device,
+        site=site,
         broker_host=settings.broker.device_host or settings.broker.host,
         broker_port=settings.broker.port,
-        certificate=issued.pem,
+        certificate=certificate,
         ca=authority.certificate,
-        agent_keys=[_public(authority.receipt_key)],
-        registry_key=_public(authority.registry_key),
+        agent_keys=[public(each) for each in authority.agent_keys],
+        registry_key=public(authority.registry_key),
+        number=newest.number,
+        door=settings.door.address,
+        record_key=key.thumbprint(),
+        attestation=attestation(authority, device, site, key, registered.valid_from, certificate),
     )
 
 
@@ -107,8 +186,8 @@ def revoke(
         if row is None:
             raise CannotEnrol(f"there is no device {device!r}. `sync-agent device list` shows those there are.")
         row.revoked_at = row.revoked_at or now
-        for key in session.scalars(select(DeviceKey).where(DeviceKey.device_id == device, DeviceKey.revoked_at.is_(None))):
-            key.revoked_at = now
+        for key in session.scalars(select(DeviceKey).where(DeviceKey.device_id == device)):
+            key.revoked_at = min(now, key.revoked_at) if key.revoked_at else now  # one that was replaced ends in the future
         held = select(DeviceCertificate).where(DeviceCertificate.device_id == device, DeviceCertificate.revoked_at.is_(None))
         for certificate in session.scalars(held):
             certificate.revoked_at = now
@@ -166,10 +245,10 @@ def _admit(session: Session, request: Request, key: OKPKey, now: datetime) -> No
         device.site_id, device.serial, device.revoked_at = request.site, request.serial, None
     session.flush()
     if known is None:
-        session.add(DeviceKey(kid=kid, device_id=name, public_key=_public(key), valid_from=now))
+        session.add(DeviceKey(kid=kid, device_id=name, public_key=public(key), valid_from=now))
 
 
-def _record_key(request: Request) -> OKPKey:
+def record_key(request: Request) -> OKPKey:
     """Return the public record key of a request.
 
     Raises:
@@ -184,9 +263,3 @@ def _record_key(request: Request) -> OKPKey:
         return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": given["x"]})
     except (JoseError, ValueError) as err:
         raise CannotEnrol(f"the record key of {request.device!r} cannot be read. Make the request again on the device.") from err
-
-
-def _public(key: OKPKey) -> PublicKey:
-    """Return the public part of a key as JWK, and nothing else of it."""
-    jwk = key.as_dict(private=False)
-    return {name: str(jwk[name]) for name in _PUBLIC_MEMBERS}

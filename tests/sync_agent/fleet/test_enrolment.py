@@ -146,7 +146,7 @@ def test_revoking_shuts_out_the_key_and_every_certificate_of_that_device_only(
     revoke(database, authority, DEVICE, settings.fleet, NOW + timedelta(days=2))
     assert revoked(authority) == serials
     with database.read() as session:
-        mine, theirs = (keys.find(session, enrolment._record_key(r).thumbprint()) for r in (ask(state_dir), other))
+        mine, theirs = (keys.find(session, enrolment.record_key(r).thumbprint()) for r in (ask(state_dir), other))
         assert mine is not None
         assert theirs is not None
         assert (mine.revoked_at, theirs.revoked_at) == (NOW + timedelta(days=2), None)
