@@ -52,11 +52,11 @@ class Authority:
         self.ca.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         self._write_list()
 
-    def issue(self, name: str, *, address: str | None = None) -> Issued:
-        """Issue a certificate for a common name, valid for a server at an IP address when one is given."""
+    def issue(self, name: str, *, address: str | None = None, begins_in: timedelta = timedelta(minutes=-5)) -> Issued:
+        """Issue a certificate for a common name that holds for a day, for a server at an IP address when one is given."""
         key = generate_private_key(SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = _certificate(_name(name), self._name, key).add_extension(issuer, False)  # Python 3.13 insists on it
+        builder = _certificate(_name(name), self._name, key, begins_in).add_extension(issuer, False)  # Python 3.13 insists on it
         if address is not None:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False)
         signed = builder.sign(self._key, hashes.SHA256())
@@ -82,7 +82,9 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _certificate(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey, begins_in: timedelta = timedelta(minutes=-5)
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -90,6 +92,6 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivat
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + begins_in)
+        .not_valid_after(now + begins_in + timedelta(days=1))
     )

@@ -266,7 +266,10 @@ class _Connection:
         if self._socket is not None and not self._is_closed.wait(HANG_UP_S):
             with suppress(OSError):  # the plain socket's: the TLS one's would take from paho's thread what it reads with
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        self._client.loop_stop()
+        client = self._client
+        client.loop_stop()
+        # No cycle may keep the client: it closes its wake-up sockets when it goes, and the collector might take them first.
+        client.on_socket_open = client.on_connect = client.on_message = client.on_disconnect = None
 
     # Paho's thread.
 

@@ -172,7 +172,10 @@ class Proxy:
     async def _end(self) -> None:
         self._server.close()
         self._open.set()
-        await self._cut()
+        while self._flows:
+            await self._cut()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the sockets close in the loop's next round
         await asyncio.sleep(0)
 
     def _ask(self, what: Coroutine[Any, Any, T]) -> Future[T]:
@@ -216,9 +219,10 @@ class LossyLine:
         """Lose so many packets of a hundred from now on, each way; 100 is a line that died without a word."""
         self._inside("nft", "flush", "chain", "inet", "line", "coming")
         self._inside("nft", "flush", "chain", "inet", "line", "going")
-        if percent:
+        which = "" if percent >= 100 else f"numgen random mod 100 < {percent} "
+        if percent > 0:
             for chain in ("coming", "going"):
-                self._inside("nft", "add", "rule", "inet", "line", chain, f"numgen random mod 100 < {percent} counter drop")
+                self._inside("nft", "add", "rule", "inet", "line", chain, f"{which}counter drop")
 
     def dropped(self) -> int:
         """Return how many packets were lost since `drop`."""
