@@ -11,7 +11,7 @@ import pytest
 
 from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
-from sync_agent.fleet.authority import AGENT
+from sync_agent.fleet.authority import AGENT, session_name
 from system.mosquitto import MAX_PACKET_BYTES
 from system.services.broker import Mosquitto
 from system.services.process import ServiceFailed
@@ -120,6 +120,25 @@ def test_a_device_cannot_listen_to_another(broker: Mosquitto, authority: Authori
         agent.say(topics.down(TENANT, TWO, Down.RECEIPT), b"for another")
         agent.say(topics.down(TENANT, ONE, Down.RECEIPT), b"for it")
         assert device.hear()[1] == b"for it"
+
+
+def test_the_session_of_a_shard_hears_that_shard_alone_and_may_answer_every_device(
+    broker: Mosquitto, authority: Authority
+) -> None:
+    own, shards = session_name(topics.shard(ONE)), {topics.shard(ONE), topics.shard(TWO)}
+    assert len(shards) == 2
+    with (
+        Speaker(broker, authority.ca, authority.issue(own), client_id=own) as session,
+        Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as one,
+        Speaker(broker, authority.ca, authority.issue(TWO), client_id=TWO) as two,
+    ):
+        session.subscribe(topics.every_up(TENANT))
+        two.subscribe(topics.down(TENANT, TWO, Down.RECEIPT))
+        two.say(RECORD_OF_TWO, b"of another shard")
+        one.say(RECORD_OF_ONE, b"of its shard")
+        assert session.hear() == (RECORD_OF_ONE, b"of its shard")
+        session.say(topics.down(TENANT, TWO, Down.RECEIPT), b"a receipt")
+        assert two.hear()[1] == b"a receipt"
 
 
 def test_a_packet_above_the_limit_ends_the_connection_and_disturbs_nobody(
