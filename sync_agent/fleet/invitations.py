@@ -1,7 +1,7 @@
 """Enrolment over the network: an operator makes a one-time code, a kiosk asks with it, an operator approves what was asked.
 
-The first keys that come with a code are the only ones that may. All can be asked again, so a lost connection costs nothing. What is
-not in order is refused and sounds an alarm.
+The first keys that come with a code are the only ones that may. All can be asked again, so a lost connection costs nothing. What
+is not in order is refused and sounds an alarm.
 """
 
 from __future__ import annotations
