@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from joserfc.jwk import OKPKey
 
 from kiosk.uplink import identity
 from kiosk.uplink.identity import Identity, State
-from sync_agent.contract.enrolment import Renewed
+from sync_agent.contract.enrolment import Renewed, fingerprint
 from sync_agent.contract.topics import DeviceId, Tenant
 from sync_agent.contract.trust import Trust
 
@@ -117,6 +118,24 @@ class Wallet:
     def certificate(self) -> x509.Certificate:
         """Return the certificate in force."""
         return x509.load_pem_x509_certificate(self.current.certificate.read_bytes())
+
+    def is_of_former_authority(self) -> bool:
+        """Tell whether the certificate in force is of another authority than the one that is in force."""
+        known = self.current
+        if not known.issuer:
+            return False
+        authorities = x509.load_pem_x509_certificates(known.ca.read_bytes())
+        now = next((each for each in authorities if fingerprint(each) == known.issuer), None)
+        return now is not None and self.certificate().issuer != now.subject
+
+    def believed_since(self) -> datetime:
+        """Return when the trust list in force was signed."""
+        trust = identity.state_of(self._folder).trust
+        return trust.at if trust is not None else self.certificate().not_valid_before_utc
+
+    def has_next_record_key(self) -> bool:
+        """Tell whether a record key was made that the centre may have registered without our hearing of it."""
+        return (self._folder / f"{_NEXT_RECORD}.pem").exists()
 
     def next_request(self) -> str:
         """Return a certificate request for the next TLS key, PEM; the same key until it has its certificate."""
