@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from kiosk.clock import Clock
 from kiosk.settings import UplinkSettings
 from kiosk.uplink import tls
-from kiosk.uplink.identity import Identity
+from kiosk.uplink.identity import Identity, Who
 from kiosk.uplink.tls import Credentials, TellingSocket, Trouble, Unusable
 from sync_agent.contract import topics
 from sync_agent.contract.status import Link as LinkWord
@@ -73,7 +73,7 @@ class Link:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: Who,
         boot: int,
         settings: UplinkSettings,
         clock: Clock,
@@ -86,7 +86,7 @@ class Link:
         """Prepare the connection.
 
         Args:
-            identity: keys, certificate, broker.
+            identity: keys, certificate, broker; each connection is made with what they are by then.
             boot: start counter of the kiosk; the will carries it, so that a late will is known as such.
             settings: MQTT version, keepalive, deadlines.
             clock: how long a connection lasted, and whether our certificate has ended.
@@ -135,7 +135,7 @@ class Link:
 
     async def _connect_and_stay(self) -> Trouble:
         """Make one connection and return when it is over, saying why."""
-        who, settings = self._identity, self._settings
+        who, settings = await asyncio.to_thread(self._identity.to_connect), self._settings
         try:
             credentials = await asyncio.to_thread(tls.read, who)
         except Unusable as err:
@@ -152,12 +152,12 @@ class Link:
             except OSError as err:
                 log.info("link.unreachable", reason=str(err))
                 return Trouble.UNREACHABLE
-            return await self._stay(connection, credentials)
+            return await self._stay(connection, credentials, who)
         finally:
             self._connection = None
             connection.close()
 
-    async def _stay(self, connection: _Connection, credentials: Credentials) -> Trouble:
+    async def _stay(self, connection: _Connection, credentials: Credentials, who: Identity) -> Trouble:
         try:
             async with asyncio.timeout(self._settings.connect_s):
                 await connection.answered.wait()
@@ -169,6 +169,7 @@ class Link:
             log.error("link.refused", trouble=trouble.value, alert=connection.refusal, reason=connection.reason)
             return trouble
         self._connection = connection
+        self._identity.connected(who)
         self._set(LinkState(True, Trouble.NONE))
         await connection.ended.wait()
         log.warning("link.lost", reason=connection.reason)
