@@ -14,7 +14,7 @@ from sync_agent import service
 from sync_agent.contract import documents, logs
 from sync_agent.contract.enrolment import Request
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet import authority, enrolment
+from sync_agent.fleet import agents, authority, enrolment
 from sync_agent.fleet.authority import AuthorityFault, BadRequest
 from sync_agent.registry import roster
 from sync_agent.settings import BadSettings, Settings, load
@@ -73,6 +73,13 @@ def migrate(settings: SettingsFile = DEFAULT) -> None:
     """Bring the registry's database up to date and end."""
     with service.office(settings_or_exit(settings)):
         typer.echo("The registry is up to date.")
+
+
+@app.command("agents")
+def list_agents(settings: SettingsFile = DEFAULT) -> None:
+    """List the sync agents side by side: who is alive, and which shards each holds since when."""
+    with service.office(settings_or_exit(settings)) as at, at.database.read() as session:
+        typer.echo(str(agents.look(session)))
 
 
 @app.command()

@@ -15,22 +15,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.topics import SHARDS
-from sync_agent.registry.database import Database
+from sync_agent.fleet.agents import TTL
+from sync_agent.registry.database import Database, clock
 from sync_agent.registry.tables import LiveAgent, Shard
 
 log = structlog.get_logger(__name__)
 
-TTL: Final = timedelta(seconds=10)
-"""A lease holds so long after its last renewal; an agent that gave no sign for so long counts no more."""
 
 RENEW_S: Final = 3.0
 LOOK_S: Final = 1.0
@@ -164,7 +163,7 @@ class Leases:
         if not is_due:
             return
         with self._database.write() as session:
-            now = _clock(session)
+            now = clock(session)
             self._beat(session, now)
             renewed = self._renew(session, now)
             share = fair_share(_living(session, now), self.agent)
@@ -189,7 +188,7 @@ class Leases:
 
     def _is_to_act(self, session: Session) -> bool:
         """Say whether shards are to be taken or given, without writing."""
-        now = _clock(session)
+        now = clock(session)
         living = _living(session, now)
         if self.agent not in living:
             return True
@@ -219,7 +218,7 @@ class Leases:
     def _take(self, most: int) -> None:
         """Take shards nobody holds. One that another agent is taking, or still writes for, is left for the next turn."""
         with self._database.write() as session:
-            now = _clock(session)
+            now = clock(session)
             free = select(Shard).where(_is_free(now)).order_by(Shard.number).limit(most).with_for_update(skip_locked=True)
             rows = session.scalars(free).all()
             for row in rows:
@@ -251,11 +250,3 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
 
 def _living(session: Session, now: datetime) -> Sequence[str]:
     return session.scalars(select(LiveAgent.id).where(LiveAgent.beat_at > now - TTL)).all()
-
-
-def _clock(session: Session) -> datetime:
-    """Return the database's time at this moment; that of the transaction's begin may be old after waiting for a lock."""
-    if session.get_bind().dialect.name == "postgresql":
-        moment: datetime = session.scalars(select(func.clock_timestamp())).one()
-        return moment.astimezone(UTC)
-    return datetime.fromisoformat(session.scalars(select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now"))).one())

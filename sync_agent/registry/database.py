@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
@@ -63,6 +64,14 @@ def insert_absent(session: Session, model: type[DeclarativeBase], values: Mappin
     kind = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = kind(model).values(values).on_conflict_do_nothing().returning(*inspect(model).primary_key)
     return session.execute(statement).first() is not None
+
+
+def clock(session: Session) -> datetime:
+    """Return the database's time at this moment; that of the transaction's begin may be old after waiting for a lock."""
+    if session.get_bind().dialect.name == "postgresql":
+        moment: datetime = session.scalars(select(func.clock_timestamp())).one()
+        return moment.astimezone(UTC)
+    return datetime.fromisoformat(session.scalars(select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now"))).one())
 
 
 def _postgresql(url: str, pool: int) -> Engine:

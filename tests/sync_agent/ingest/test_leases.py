@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from sync_agent.contract.topics import SHARDS
+from sync_agent.fleet.agents import TTL
 from sync_agent.ingest import leases
-from sync_agent.ingest.leases import TTL, Leases, LostShard, fair_share, new_agent_id
+from sync_agent.ingest.leases import Leases, LostShard, fair_share, new_agent_id
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import LiveAgent, Shard
 
