@@ -1,0 +1,114 @@
+"""Looks ahead: sounds an alarm before something ends that others rely on, and clears it when it was made new in time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from cryptography import x509
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sync_agent.contract.topics import DeviceId
+from sync_agent.fleet import alarms
+from sync_agent.fleet.authority import Authority
+from sync_agent.fleet.keyring import Which
+from sync_agent.registry.tables import Alarm, AlarmKind, Device, DeviceCertificate
+
+log = structlog.get_logger(__name__)
+
+LIST_AHEAD: Final = timedelta(days=7)
+"""A revocation list past its end makes the broker refuse everybody."""
+
+CA_AHEAD: Final = timedelta(days=365)
+"""The change to another CA takes a renewal of every device."""
+
+OWN_AHEAD: Final = timedelta(days=14)
+"""Certificates of our own are made new 30 days before they end."""
+
+WORN: Final = 0.8
+"""Of its life a device's certificate is worn by then; it renews at two thirds."""
+
+
+def look(session: Session, authority: Authority, now: datetime) -> None:
+    """Look at everything that ends.
+
+    Args:
+        session: a write transaction.
+        authority: the centre's own.
+        now: the time.
+    """
+    _look_at_own(session, authority, now)
+    _look_at_devices(session, now)
+
+
+def _look_at_own(session: Session, authority: Authority, now: datetime) -> None:
+    files = authority.files
+    ends: list[tuple[str, datetime | None, timedelta]] = [
+        ("revocation list", _list_ends(authority), LIST_AHEAD),
+        ("broker certificate", _ends(files.broker_certificate.read_bytes()), OWN_AHEAD),
+        ("sync agent certificate", _ends(files.agent_certificate.read_bytes()), OWN_AHEAD),
+    ]
+    if files.door_certificate.exists():
+        ends.append(("door certificate", _ends(files.door_certificate.read_bytes()), OWN_AHEAD))
+    for place, issuer in authority.ring.ca.items():
+        name = authority.ring.names(Which.CA)[place]
+        ends.append((f"CA {name[:16]}", issuer.certificate.not_valid_after_utc, CA_AHEAD))
+    for what, end, ahead in ends:
+        if end is None or end - now <= ahead:
+            when = f"ends {end:%Y-%m-%d %H:%M}Z" if end is not None else "is not there or cannot be read"
+            alarms.sound(session, AlarmKind.CERTIFICATE, None, what, f"the {what} {when}", now)
+        else:
+            alarms.clear(session, AlarmKind.CERTIFICATE, None, what, now)
+
+
+def _look_at_devices(session: Session, now: datetime) -> None:
+    asked = (
+        select(DeviceCertificate)
+        .join(Device, Device.id == DeviceCertificate.device_id)
+        .where(Device.revoked_at.is_(None), DeviceCertificate.revoked_at.is_(None))
+        .order_by(DeviceCertificate.device_id, DeviceCertificate.valid_until)
+    )
+    newest = {row.device_id: row for row in session.scalars(asked)}
+    late = {device: row for device, row in newest.items() if _is_late(row, now)}
+    for device, row in late.items():
+        detail = f"not renewed; ends {row.valid_until:%Y-%m-%d %H:%M}Z"
+        alarms.sound(session, AlarmKind.CERTIFICATE, DeviceId(device), "certificate", detail, now)
+    open_ones = select(Alarm.device_id).where(
+        Alarm.kind == AlarmKind.CERTIFICATE,
+        Alarm.subject == "certificate",
+        Alarm.cleared_at.is_(None),
+        Alarm.device_id.is_not(None),
+    )
+    for sounded in session.scalars(open_ones).all():
+        if sounded is not None and sounded not in late:
+            alarms.clear(session, AlarmKind.CERTIFICATE, DeviceId(sounded), "certificate", now)
+
+
+def _is_late(row: DeviceCertificate, now: datetime) -> bool:
+    begun = row.issued_at or row.valid_until - timedelta(days=90)
+    return now >= begun + (row.valid_until - begun) * WORN
+
+
+def _list_ends(authority: Authority) -> datetime | None:
+    """Return when the first of the revocation lists ends, None where one cannot be read."""
+    try:
+        text = authority.files.revoked.read_bytes()
+        lists = [x509.load_pem_x509_crl(mark + part) for mark, part in _pieces(text)]
+    except (OSError, ValueError):
+        return None
+    ends = [each.next_update_utc for each in lists]
+    return min((end for end in ends if end is not None), default=None) if len(ends) == len(authority.ring.ca) else None
+
+
+def _pieces(text: bytes) -> list[tuple[bytes, bytes]]:
+    mark = b"-----BEGIN X509 CRL-----"
+    return [(mark, part) for part in text.split(mark)[1:]]
+
+
+def _ends(certificate: bytes) -> datetime | None:
+    try:
+        return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    except ValueError:
+        return None
