@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -14,6 +16,9 @@ from kiosk.settings import BadSettings, Settings, load
 from sync_agent.contract import logs
 from sync_agent.contract.enrolment import Answer
 from sync_agent.contract.topics import DeviceId
+
+if TYPE_CHECKING:
+    from kiosk.uplink.outbox import Outbox
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -67,16 +72,52 @@ def start(settings: SettingsFile = DEFAULT) -> None:
     raise typer.Exit(asyncio.run(start_all(settings)))
 
 
-@app.command()
-def outbox(settings: SettingsFile = DEFAULT) -> None:
+outbox = typer.Typer(help="The records kept here.")
+app.add_typer(outbox, name="outbox")
+
+
+@outbox.callback(invoke_without_command=True)
+def outbox_list(context: typer.Context, settings: SettingsFile = DEFAULT) -> None:
     """List every record kept here and how far it has come. Nothing personal can be shown: it is sealed."""
+    if context.invoked_subcommand is None:
+        with opened_outbox(settings) as box:
+            in_force = box.epoch
+            for seq, kind, at, progress, epoch in box.listing():
+                former = "" if epoch == in_force else f"of former epoch {epoch}"
+                answer = " ".join(filter(None, (progress.standing, progress.code, progress.fault, progress.case, former)))
+                typer.echo(f"{seq:>8}  {at:%Y-%m-%d %H:%M:%S}  {kind:<13} {progress.state:<9} {answer}".rstrip())
+
+
+@outbox.command("export")
+def outbox_export(
+    file: Annotated[Path, typer.Argument(help="File to write, for instance on a USB stick; one that is there is replaced.")],
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Write every record kept here to a file that only the centre's registry can open (`sync-agent import records`)."""
+    from kiosk.uplink import export, identity
+
+    who = identity.load(settings_or_exit(settings).identity_dir)
+    with opened_outbox(settings) as box:
+        try:
+            count = export.write(box, (who.tenant, who.device), who.registry_key, file)
+        except OSError as err:
+            typer.echo(f"kiosk: cannot write {str(file)!r}: {err.strerror}. The outbox is unchanged.", err=True)
+            raise typer.Exit(1) from err
+    typer.echo(f"{count} records in {file}")
+
+
+@contextmanager
+def opened_outbox(settings: Path) -> Iterator[Outbox]:
+    """Open the outbox, or say why it cannot be used and end."""
+    from kiosk.uplink.faults import OutboxFault
     from kiosk.uplink.outbox import Outbox
 
-    box = Outbox(settings_or_exit(settings).outbox_path)
-    for seq, kind, at, progress in box.listing():
-        answer = " ".join(filter(None, (progress.standing, progress.code, progress.fault, progress.case)))
-        typer.echo(f"{seq:>8}  {at:%Y-%m-%d %H:%M:%S}  {kind:<13} {progress.state:<9} {answer}".rstrip())
-    box.close()
+    try:
+        with closing(Outbox(settings_or_exit(settings).outbox_path)) as box:
+            yield box
+    except OutboxFault as fault:
+        typer.echo(f"kiosk: {fault} ({fault.code})", err=True)
+        raise typer.Exit(1) from fault
 
 
 enrol = typer.Typer(no_args_is_help=True, help="Become known to the centre.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kiosk.screens.pages import Result, Sign, Text, Touch, Word
 from kiosk.uplink.outbox import Filed, Progress
 from kiosk.uplink.store import State
+from sync_agent.contract import slip
 from sync_agent.contract.kinds import Outcome
 from sync_agent.contract.receipts import Standing
 
@@ -38,6 +39,23 @@ def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text, *, is_
         case _:
             advice = "result.waiting.advice" if is_connected else "result.kept.advice"
             return _page(Sign.CLOCK, asked, advice, who, frozenset(), number)
+
+
+def slip_standing(progress: Progress) -> slip.Standing:
+    """Return what the slip says of the record: no more than the three words do."""
+    match progress.state, progress.standing:
+        case State.ANSWERED, Standing.ACCEPTED:
+            return slip.Standing.EFFECTIVE if progress.effective_from else slip.Standing.ACCEPTED
+        case State.ANSWERED, Standing.REFUSED:
+            return slip.Standing.REFUSED
+        case State.ANSWERED, Standing.IN_REVIEW:
+            return slip.Standing.IN_REVIEW
+        case State.REJECTED, _:
+            return slip.Standing.REJECTED
+        case State.RECEIVED, _:
+            return slip.Standing.RECEIVED
+        case _:
+            return slip.Standing.KEPT
 
 
 def _page(sign: Sign, headline: Text, advice: str, who: Text, words: frozenset[Word], number: str) -> Result:

@@ -29,9 +29,11 @@ from kiosk.screens.words import Language
 from kiosk.settings import PageSettings, Settings
 from kiosk.uplink import identity
 from kiosk.uplink.courier import Courier
+from kiosk.uplink.faults import OutboxFault, OutboxFull
 from kiosk.uplink.line import KioskEnd, UplinkEnd
-from kiosk.uplink.outbox import Outbox, OutboxBusy, OutboxFull
+from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.pen import Pen
+from kiosk.uplink.retention import retain
 from sync_agent.contract.kinds import Health, PartHealth, PartState
 
 log = structlog.get_logger(__name__)
@@ -84,7 +86,7 @@ async def run_kiosk(settings: Settings) -> None:
             try:
                 await asyncio.to_thread(pen.write, health, None)
                 line.written()
-            except (OutboxFull, OutboxBusy) as fault:
+            except OutboxFault as fault:
                 log.error("health.not-recorded", code=fault.code)
 
         test = SelfTest(
@@ -107,15 +109,16 @@ async def run_uplink(settings: Settings) -> None:
     Raises:
         NotEnrolled: the device has no identity.
     """
+    clock = SystemClock()
     who = identity.load(settings.identity_dir)
     line = UplinkEnd(settings.uplink_socket)
     async with AsyncExitStack() as stack:
         outbox = Outbox(settings.outbox_path)
         stack.callback(outbox.close)
-        courier = Courier(who, outbox, line, settings.uplink, SystemClock(), random.Random())
+        courier = Courier(who, outbox, line, settings.uplink, clock, random.Random())
         await line.start(courier.heard)
         stack.push_async_callback(line.stop)
-        await until_stopped(courier.run())
+        await until_stopped(courier.run(), retain(outbox, settings.outbox, clock))
 
 
 async def serve(desk: Desk, test: SelfTest, device: str) -> None:
@@ -151,10 +154,13 @@ def reason(closed: Closed) -> Text:
 
 
 def storage(outbox: Outbox, min_free_mb: int, clock: Clock) -> PartHealth:
-    """Say whether there is room for records."""
-    if outbox.free_mb() >= min_free_mb:
-        return PartHealth(state=PartState.WELL, since=clock.now())
-    return PartHealth(state=PartState.FAILED, code=OutboxFull.code, since=clock.now())
+    """Say whether records can be kept: there is room, and the outbox can be written."""
+    try:
+        outbox.probe()
+        code = "" if outbox.free_mb() >= min_free_mb else OutboxFull.code
+    except OutboxFault as fault:
+        code = fault.code
+    return PartHealth(state=PartState.FAILED if code else PartState.WELL, code=code, since=clock.now())
 
 
 async def look_once(camera: Camera) -> None:

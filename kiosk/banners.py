@@ -47,8 +47,8 @@ class Bannered:
 
 
 def of_link(link: LinkState) -> Text | None:
-    """Say why there is no connection: what waiting mends in plain words, what staff must mend with what to do and its code."""
-    if link.is_up:
+    """Say why records do not go out: what waiting mends in plain words, what staff must mend with what to do and its code."""
+    if link.is_up and link.trouble is Trouble.NONE:
         return None
     code = {"code": link.trouble.value}
     match link.trouble:
@@ -62,6 +62,8 @@ def of_link(link: LinkState) -> Text | None:
             return Text("banner.link-own-certificate", code)
         case Trouble.REVOKED:
             return Text("banner.link-revoked", code)
+        case Trouble.UNANSWERED:
+            return Text("banner.link-unanswered", code)
         case Trouble.REFUSED:
             return Text("banner.link-refused", code)
         case _:

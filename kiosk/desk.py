@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
-from kiosk.answers import result
+from kiosk.answers import result, slip_standing
 from kiosk.cameras.base import Camera, CameraGone
 from kiosk.cards.document import Document
 from kiosk.cards.reader import CardFault, CardReader, ReaderStatus
@@ -22,15 +22,18 @@ from kiosk.clock import Clock
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from kiosk.face.verify import Judge, verify
 from kiosk.screens import pages
-from kiosk.screens.pages import Sign, Text, Touch
+from kiosk.screens.pages import Sign, Squares, Text, Touch
+from kiosk.screens.qr import squares
 from kiosk.settings import Settings
+from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.line import KioskEnd
-from kiosk.uplink.outbox import Filed, Outbox, OutboxBusy, OutboxFull, Progress
+from kiosk.uplink.outbox import Filed, Outbox, Progress
 from kiosk.uplink.pen import Pen
 from kiosk.uplink.store import State
 from kiosk.waiting import HelpWanted, Left, Screen, Waiting, beside
 from sync_agent.contract.kinds import Case, Cause, Comparison, Consent, Facts, Outcome, Part, PartState
 from sync_agent.contract.masking import masked_name, masked_number
+from sync_agent.contract.slip import Standing
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +94,7 @@ class Desk:
                 await self._open_case()
             except CardFault as fault:
                 await self._say_fault(fault.message, fault.code)
-            except (OutboxFull, OutboxBusy) as fault:
+            except OutboxFault as fault:
                 await self._say_not_kept(fault)
         except Left:
             log.info("visit.left", step=self._step)
@@ -213,8 +216,7 @@ class Desk:
         """Sign, seal and keep the record of this visit.
 
         Raises:
-            OutboxFull: there is no room for it.
-            OutboxBusy: the outbox stayed locked.
+            OutboxFault: it cannot be kept; nothing was written.
         """
         filed = await asyncio.to_thread(self._parts.pen.write, facts, personal)  # it waits for the disk, the screen must not
         self._parts.line.written()
@@ -227,7 +229,8 @@ class Desk:
         progress = await self._settled(filed)
         holder = document.holder
         who = Text("result.who", {"name": masked_name(holder.name), "number": masked_number(holder.number)})
-        await self._visitor.until_seen(result(progress, filed, outcome, who, is_connected=self._parts.line.link.is_up))
+        page = result(progress, filed, outcome, who, is_connected=self._parts.line.link.is_up)
+        await self._visitor.until_seen(replace(page, slip=await self._slip(filed, outcome, slip_standing(progress))))
 
     # --- cards --------------------------------------------------------------------------------------------------------
 
@@ -291,7 +294,7 @@ class Desk:
         parts = self._parts
         until = parts.clock.monotonic() + self._settings.visit.receipt_s
         while True:
-            progress = parts.outbox.progress(filed.seq)
+            progress = parts.outbox.progress(filed.seq, filed.epoch)
             left_s = until - parts.clock.monotonic()
             if progress.state in (State.ANSWERED, State.REJECTED) or left_s <= 0 or not parts.line.link.is_up:
                 return progress
@@ -299,19 +302,30 @@ class Desk:
                 async with asyncio.timeout(min(left_s, 0.5)):
                     await parts.line.news()
 
+    async def _slip(self, filed: Filed, outcome: Outcome | None, standing: Standing) -> Squares | None:
+        """Return the visitor's proof to be shown, made beside the loop; None where it is switched off or cannot be given."""
+        options = self._settings.slip
+
+        def make() -> Squares | None:
+            text = self._parts.pen.slip(filed, outcome, standing, options.url)
+            return squares(text) if text else None
+
+        return await asyncio.to_thread(make) if options.show else None
+
     async def _open_case(self) -> None:
         """Help in one touch: a case with its context and nothing personal (S63)."""
         try:
             filed = await self.record(Case(site=self.site, step=self._step, cause=Cause.HELP))
-        except (OutboxFull, OutboxBusy) as fault:
+        except OutboxFault as fault:
             await self._say_not_kept(fault)
             return
         advice = Text("help.advice", {"id": filed.number})
+        slip = await self._slip(filed, None, Standing.KEPT)
         await self._visitor.until_seen(
-            pages.Result(sign=Sign.PERSON, headline=Text("help.headline"), advice=advice, number=filed.number)
+            pages.Result(sign=Sign.PERSON, headline=Text("help.headline"), advice=advice, number=filed.number, slip=slip)
         )
 
-    async def _say_not_kept(self, fault: OutboxFull | OutboxBusy) -> None:
+    async def _say_not_kept(self, fault: OutboxFault) -> None:
         log.error("visit.record-not-kept", code=fault.code, reason=str(fault))
         await self._say_fault(fault.message, fault.code)
 

@@ -114,13 +114,18 @@ class UplinkSettings(Group):
     resend_s: Seconds = Field(30.0, description="First wait for a receipt before a record is sent again; doubles, full jitter.")
     retry_max_s: Seconds = Field(300.0, description="Longest wait between two tries to connect or to send.")
     telemetry_s: Seconds = Field(300.0, description="Between two telemetry messages.")
-    window: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most records under way without receipt.")
+    window: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Most messages under way without receipt.")
+    unanswered_s: Seconds = Field(300.0, description="Connected and not one receipt for this long: staff are told (LINK-10).")
+    reconcile_s: Seconds = Field(86_400.0, description="Between two comparisons of the chain's end with what the centre holds.")
 
 
 class OutboxSettings(Group):
     """The durable outbox."""
 
     min_free_mb: Annotated[int, Field(ge=1, le=100_000)] = Field(50, description="Below this much free disk no visit starts.")
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="Days that answered records stay; the oldest go sooner below twice the room that is asked for."
+    )
 
 
 class Settings(Group):

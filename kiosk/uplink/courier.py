@@ -5,31 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from dataclasses import dataclass
+import secrets
 from importlib.metadata import version
+from typing import Final
 
 import structlog
 
 from kiosk.clock import Clock
 from kiosk.settings import UplinkSettings
+from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.identity import Identity
 from kiosk.uplink.line import Message, Parts, UplinkEnd
-from kiosk.uplink.link import Link, LinkState
-from kiosk.uplink.outbox import Outbox, OutboxBusy, OutboxFull
+from kiosk.uplink.link import Link, LinkState, Trouble
+from kiosk.uplink.outbox import Outbox
+from kiosk.uplink.sending import Sender
+from kiosk.uplink.settling import Asked
 from sync_agent.contract import receipts, topics
-from sync_agent.contract.kinds import PartHealth
+from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Birth, Telemetry
 from sync_agent.contract.status import Link as LinkWord
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Try:
-    """When a record was last sent and when it is sent again."""
+TELEMETRY_GAP_S: Final = 1.0
+"""Shortest time between two telemetry messages: a backlog that drains changes many times a second."""
 
-    count: int
-    due: float
+ASKED_AGAIN: Final = 10
+"""How many times the longest pause a birth without its receipt waits before it is said again."""
+
+FORGED: Final = "RCPT-01"
+"""Code of a receipt that the sync agent did not sign: somebody else speaks in its place."""
 
 
 class Courier:
@@ -43,10 +49,14 @@ class Courier:
         self._line = line
         self._settings = settings
         self._clock = clock
-        self._jitter = jitter
         self._wake = asyncio.Event()
-        self._tries: dict[int, Try] = {}
+        self._birth_is_due = asyncio.Event()
+        self._telemetry_is_due = asyncio.Event()
+        self._asked: Asked | None = None
+        self._epoch = ""
+        self._told: LinkState | None = None
         self._parts: dict[str, PartHealth] = {}
+        self._own: dict[str, PartHealth] = {}
         self._link = Link(
             identity,
             outbox.boot,
@@ -57,11 +67,15 @@ class Courier:
             on_receipt=self._take_receipt,
             on_trust=self._take_trust,
         )
+        self._sender = Sender(
+            outbox, identity, lambda message: self._link.publish(topics.Up.RECORD, message), settings, clock, jitter
+        )
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
+            tasks.create_task(self._say_births())
             tasks.create_task(self._send())
             tasks.create_task(self._say_telemetry())
 
@@ -69,46 +83,54 @@ class Courier:
         """Take a message of the kiosk."""
         if isinstance(message, Parts) and message.parts != self._parts:
             self._parts = message.parts
-            self._telemetry()
+            self._telemetry_is_due.set()
         self._wake.set()
 
     async def _send(self) -> None:
-        """Publish what is unanswered, oldest first, and again when no answer comes: exponential, full jitter."""
+        """Publish what is due whenever something is."""
         while True:
             self._wake.clear()
             due = self._send_due() if self._link.state.is_up else None
             wait = max(0.0, due - self._clock.monotonic()) if due is not None else self._settings.resend_s
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
+            await happens(self._wake, within_s=min(wait, self._settings.resend_s))
 
     def _send_due(self) -> float | None:
-        """Send every record whose time has come; return when the next one is due."""
-        now = self._clock.monotonic()
-        unanswered = self._outbox.unanswered(self._settings.window)
-        self._tries = {row.seq: self._tries[row.seq] for row in unanswered if row.seq in self._tries}
-        for row in unanswered:
-            last = self._tries.get(row.seq, Try(0, now))
-            if last.due <= now:
-                self._link.publish(topics.Up.RECORD, row.message)
-                self._tries[row.seq] = Try(last.count + 1, now + self._pause(last.count))
-                log.info("record.sent", seq=row.seq, tries=last.count + 1)
-        return min((t.due for t in self._tries.values()), default=None)
-
-    def _pause(self, tries: int) -> float:
-        """Return how long to wait for an answer after so many earlier tries, seconds."""
-        if tries == 0:
-            return self._settings.resend_s
-        ceiling = min(self._settings.retry_max_s, self._settings.resend_s * 2.0**tries)
-        return self._jitter.uniform(min(1.0, ceiling), ceiling)
+        try:
+            due = self._sender.send_due()
+        except OutboxFault as err:
+            log.error("outbox.not-read", code=err.code, reason=str(err))
+            return None
+        self._tell_link()
+        return due
 
     def _link_changed(self, state: LinkState) -> None:
-        self._line.link_changed(state)
         if state.is_up:
-            self._tries.clear()
-            self._say_birth()
-            self._telemetry()
+            self._sender.connected()
+            self._birth_is_due.set()
+            self._telemetry_is_due.set()
             self._wake.set()
+        else:
+            self._sender.disconnected()
+        self._tell_link()
+
+    def _tell_link(self) -> None:
+        """Tell the kiosk how the link is; connected, but without one receipt for long, is a trouble, too."""
+        state = self._link.state
+        if state.is_up and self._sender.is_unanswered:
+            state = LinkState(True, Trouble.UNANSWERED)
+        if state != self._told:
+            self._told = state
+            self._line.link_changed(state)
+            self._report("uplink", state.trouble.value if state.is_up else "")
+
+    def _report(self, part: str, code: str) -> None:
+        """Put a fault of our own into the telemetry, or take it out."""
+        if code:
+            log.error("uplink.fault", part=part, code=code)
+            self._own[part] = PartHealth(state=PartState.FAILED, code=code, since=self._clock.now())
+        elif self._own.pop(part, None) is None:
+            return
+        self._telemetry_is_due.set()
 
     def _take_receipt(self, message: bytes) -> None:
         for key in self._identity.agent_keys:
@@ -117,44 +139,86 @@ class Courier:
             except receipts.Forged as err:
                 reason = str(err)
                 continue
-            try:
-                changed = self._outbox.settle(receipt, self._clock.now())
-            except (OutboxBusy, OutboxFull) as err:
-                log.error("receipt.not-kept", code=err.code, reason=str(err))
-                return
-            log.info("receipt.taken", upto=receipt.upto, changed=len(changed))
-            self._line.settled(changed)
-            if changed:
-                self._telemetry()
-            self._wake.set()
+            self._settle(receipt)
             return
         log.error("receipt.forged", reason=reason)
+        self._report("receipts", FORGED)
+
+    def _settle(self, receipt: receipts.Receipt) -> None:
+        try:
+            changed = self._outbox.settle(receipt, self._clock.now(), self._asked)
+            epoch = self._outbox.epoch
+        except OutboxFault as err:
+            log.error("receipt.not-kept", code=err.code, reason=str(err))
+            return
+        log.info("receipt.taken", upto=receipt.upto, changed=len(changed))
+        if self._asked is not None and receipt.reconciles == self._asked.nonce:
+            self._asked = None
+        if epoch != self._epoch:
+            self._birth_is_due.set()  # the centre showed that this outbox had gone back: say where it begins anew
+        self._sender.take(receipt, changed)
+        if changed:
+            self._line.settled(len(changed))
+            self._telemetry_is_due.set()
+        self._tell_link()
+        self._wake.set()
 
     def _take_trust(self, message: bytes) -> None:
         log.warning("trust.not-taken", size=len(message))  # kept as enrolled, until kiosk/uplink/trust.py reads it
 
+    async def _say_births(self) -> None:
+        """Say on every connection, once a day, and after every change of epoch where the chain ends; the centre compares."""
+        while True:
+            self._birth_is_due.clear()
+            if self._link.state.is_up:
+                self._own.pop("receipts", None)
+                self._say_birth()
+            again_s = ASKED_AGAIN * self._settings.retry_max_s if self._asked else self._settings.reconcile_s
+            await happens(self._birth_is_due, within_s=min(again_s, self._settings.reconcile_s))
+
     def _say_birth(self) -> None:
-        tail = self._outbox.tail()
+        try:
+            tail, boot = self._outbox.tail(), self._outbox.boot
+        except OutboxFault as err:
+            log.error("outbox.not-read", code=err.code, reason=str(err))
+            return
+        self._epoch = tail.epoch
+        self._asked = Asked(secrets.token_hex(8), tail.last_seq, self._clock.now())
         birth = Birth(
-            boot=self._outbox.boot,
+            boot=boot,
             version=version("renzheng"),
             site=self._identity.site,
             epoch=tail.epoch,
             last_seq=tail.last_seq,
             last_digest=tail.last_digest,
+            nonce=self._asked.nonce,
         )
         self._link.publish(topics.Up.BIRTH, birth.model_dump_json().encode(), retain=True)
         self._link.say_state(LinkWord.ONLINE)
 
     async def _say_telemetry(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.telemetry_s)
+            await happens(self._telemetry_is_due, within_s=self._settings.telemetry_s)
+            self._telemetry_is_due.clear()
             self._telemetry()
+            await asyncio.sleep(min(TELEMETRY_GAP_S, self._settings.telemetry_s))
 
     def _telemetry(self) -> None:
         if not self._link.state.is_up:
             return
         now = self._clock.now()
-        depth = self._outbox.depth(now)
-        telemetry = Telemetry(at=now, queue=depth.count, oldest_age_s=depth.oldest_age_s, parts=self._parts)
+        try:
+            depth = self._outbox.depth(now)
+        except OutboxFault as err:
+            log.error("outbox.not-read", code=err.code, reason=str(err))
+            return
+        parts = self._parts | self._own
+        telemetry = Telemetry(at=now, queue=depth.count, oldest_age_s=depth.oldest_age_s, parts=parts)
         self._link.publish(topics.Up.TELEMETRY, telemetry.model_dump_json().encode(), qos=0)
+
+
+async def happens(event: asyncio.Event, *, within_s: float) -> None:
+    """Wait for an event, at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,10 +35,10 @@ class LinkChanged(Message):
 
 
 class Settled(Message):
-    """Uplink to kiosk: the progress of these records changed; look in the outbox."""
+    """Uplink to kiosk: the progress of some records changed; look in the outbox. Which ones would make a line without end."""
 
     say: Literal["settled"] = "settled"
-    seqs: tuple[int, ...]
+    count: int
 
 
 class Written(Message):
@@ -89,9 +89,9 @@ class UplinkEnd:
         self._link = LinkChanged(is_up=state.is_up, trouble=state.trouble)
         self._send(self._link)
 
-    def settled(self, seqs: list[int]) -> None:
-        """Tell which records' progress changed."""
-        self._send(Settled(seqs=tuple(seqs)))
+    def settled(self, count: int) -> None:
+        """Tell that the progress of so many records changed."""
+        self._send(Settled(count=count))
 
     def _send(self, message: Message) -> None:
         for kiosk in self._kiosks:
@@ -101,9 +101,8 @@ class UplinkEnd:
         writer.write(_line(self._link))
         self._kiosks.add(writer)
         try:
-            while line := await reader.readline():
-                if message := _parse(line):
-                    self._on_message(message)
+            async for message in _lines(reader):
+                self._on_message(message)
         except ConnectionError:
             pass
         finally:
@@ -130,8 +129,8 @@ class KioskEnd:
                 try:
                     if self._parts:
                         self._writer.write(_line(self._parts))
-                    while line := await reader.readline():
-                        await self._take(_parse(line))
+                    async for message in _lines(reader):
+                        await self._take(message)
                 finally:
                     self._writer.close()
                     self._writer = None
@@ -152,7 +151,7 @@ class KioskEnd:
         async with self._news:
             await self._news.wait()
 
-    async def _take(self, message: Message | None) -> None:
+    async def _take(self, message: Message) -> None:
         if isinstance(message, LinkChanged):
             self.link = LinkState(message.is_up, message.trouble)
         async with self._news:
@@ -161,6 +160,20 @@ class KioskEnd:
     def _send(self, message: Message) -> None:
         if self._writer:
             self._writer.write(_line(message))
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
+    """Yield the messages until the other end hangs up; a line that is not understood, or far too long, is passed over."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:  # so `readline` says that a line is over the limit; it has thrown that much away
+            log.warning("line.too-long")
+            continue
+        if not line:
+            return
+        if message := _parse(line):
+            yield message
 
 
 def _line(message: Message) -> bytes:

@@ -9,20 +9,24 @@ from __future__ import annotations
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from kiosk.uplink.store import Base, Meta, Row, State, alone, open_engine
+from kiosk.clock import Clock, stamp
+from kiosk.uplink import settling, versions
+from kiosk.uplink.faults import OutboxBusy, told_apart
+from kiosk.uplink.settling import Asked, Spot
+from kiosk.uplink.store import Former, Kept, Meta, Row, State, alone, open_engine
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.envelope import GENESIS, Place, Signed
 from sync_agent.contract.receipts import Receipt, Standing
@@ -32,19 +36,8 @@ log = structlog.get_logger(__name__)
 BUSY_MS: Final = 5_000
 """How long a write waits for the other process's lock, milliseconds."""
 
-
-class OutboxFull(Exception):
-    """The disk cannot take a record: full or failing. Code BOX-01: no visit may start; what is in the outbox is safe."""
-
-    code = "BOX-01"
-    message = "outbox.full"
-
-
-class OutboxBusy(Exception):
-    """The outbox stayed locked too long. Code BOX-02: the visitor is asked to try again."""
-
-    code = "BOX-02"
-    message = "outbox.busy"
+PRUNE_STEP: Final = 500
+"""Most records deleted in one transaction, so that a visit never waits for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +47,18 @@ class Filed:
     Attributes:
         seq: its place in the chain.
         number: what the visitor is given to ask by.
+        record: its id.
+        kind: record kind.
+        at: when it happened.
+        epoch: of the chain.
     """
 
     seq: int
     number: str
+    record: UUID
+    kind: str
+    at: datetime
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,28 @@ class Progress:
     fault: Fault | None
 
 
+class Added(NamedTuple):
+    """Where and when a new record stands."""
+
+    place: Place
+    at: datetime
+
+
+class Listed(NamedTuple):
+    """One line of the list of all records."""
+
+    seq: int
+    kind: str
+    at: datetime
+    progress: Progress
+    epoch: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A record that the centre has not answered."""
 
-    seq: int
+    spot: Spot
     message: bytes
 
 
@@ -106,26 +124,27 @@ class Outbox:
     """The outbox of one kiosk. May be used from any thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open the outbox, making it on first use.
+        """Open the outbox, making it on first use and bringing an older release's up to ours.
 
         Raises:
-            OutboxFull: there is no room to make it.
+            OutboxFault: it cannot be opened or made; a file that is there is left as it is.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = path.parent
-        self._engine = open_engine(path, busy_s=BUSY_MS / 1000)
-        self._writer = self._engine.execution_options(immediate=True)
-        with self._guard(), alone(path.with_suffix(".lock")):
-            Base.metadata.create_all(self._engine)
-            with self._write() as session:
-                if session.get(Meta, 1) is None:
-                    session.add(Meta(one=1, epoch=secrets.token_hex(8), boot=0))
-        with Session(self._engine) as session:
-            self.epoch = session.get_one(Meta, 1).epoch
+        self._path = path
+        with told_apart("opening the outbox"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with alone(path.with_suffix(".lock")):
+                versions.check(path)
+                self._engine = open_engine(path, busy_s=BUSY_MS / 1000)
+                self._writer = self._engine.execution_options(immediate=True)
+                with self._writer.begin() as connection:
+                    versions.bring_up(connection)
+                with self._write() as session:
+                    if session.get(Meta, 1) is None:
+                        session.add(Meta(one=1, epoch=secrets.token_hex(8), boot=0))
 
     def begin_boot(self) -> int:
         """Count one more start of the kiosk and return the number."""
-        with self._guard(), self._write() as session:
+        with self._write() as session:
             meta = session.get_one(Meta, 1)
             meta.boot += 1
             return meta.boot
@@ -133,33 +152,58 @@ class Outbox:
     @property
     def boot(self) -> int:
         """The number of the kiosk's latest start."""
-        with Session(self._engine) as session:
+        with self._read() as session:
             return session.get_one(Meta, 1).boot
 
-    def free_mb(self) -> int:
-        """Return the free space on the outbox's disk, megabytes."""
-        return shutil.disk_usage(self._folder).free // 1_000_000
+    @property
+    def epoch(self) -> str:
+        """The epoch in force; the uplink begins another when the centre shows that this outbox went back to an older state."""
+        with self._read() as session:
+            return session.get_one(Meta, 1).epoch
 
-    def add(self, record_id: str, kind: str, at: datetime, sign: Callable[[Place], Signed]) -> int:
-        """Give a record the next sequence, have it signed for that place, and keep it: all in one transaction.
+    def free_mb(self) -> int:
+        """Return the room for records, megabytes: what is free on the disk and inside the file, which never shrinks."""
+        with self._read() as session, told_apart("looking for room"):
+            pages, size = (session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in _ROOM)
+            return int(shutil.disk_usage(self._path.parent).free + pages * size) // 1_000_000
+
+    def probe(self) -> None:
+        """Try at once, without waiting for the other process, whether the outbox can be written and its end be read.
+
+        Raises:
+            OutboxFault: it cannot; never `OutboxBusy`, which passes.
+        """
+        try:
+            with (
+                told_apart("probing the outbox"),
+                closing(self._at_once()) as database,
+            ):
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("SELECT seq, digest FROM record ORDER BY seq DESC LIMIT 1").fetchall()
+                database.execute("ROLLBACK")
+        except OutboxBusy:
+            log.debug("outbox.probed-while-busy")
+
+    def add(self, record_id: str, kind: str, clock: Clock, sign: Callable[[Place, datetime], Signed]) -> Added:
+        """Give a record the next place and its time, have it signed for them, and keep it: all in one transaction.
 
         Args:
             record_id: UUIDv7.
             kind: record kind.
-            at: when it happened.
-            sign: makes the signed record for its place in the chain.
+            clock: says when it is; a record is never before the one before it (`kiosk.clock.stamp`).
+            sign: makes the signed record for its place in the chain and its time.
 
         Returns:
-            The sequence.
+            Its place and its time.
 
         Raises:
-            OutboxFull: no room; nothing was written and the sequence is not used up.
-            OutboxBusy: locked for too long; likewise.
+            OutboxFault: it cannot be kept; nothing was written and the sequence is not used up.
         """
-        with self._guard(), self._write() as session:
-            tail = _tail(session, self.epoch)
-            place = Place(self.epoch, tail.last_seq + 1, tail.last_digest)
-            signed = sign(place)
+        with self._write() as session:
+            tail = _tail(session)
+            place = Place(tail.epoch, tail.last_seq + 1, tail.last_digest)
+            at = stamp(clock, session.scalar(select(Row.at).where(Row.seq == tail.last_seq)))
+            signed = sign(place, at)
             session.add(
                 Row(
                     seq=place.seq,
@@ -171,120 +215,169 @@ class Outbox:
                     message_sha256=sha256(signed.message).hexdigest(),
                 )
             )
-        return place.seq
+        return Added(place, at)
 
-    def unanswered(self, limit: int) -> list[Outgoing]:
-        """Return the oldest records that still want an answer, at most `limit`."""
-        query = select(Row.seq, Row.message).where(Row.state.in_((State.WAITING, State.RECEIVED))).order_by(Row.seq).limit(limit)
-        with Session(self._engine) as session:
-            return [Outgoing(seq, message) for seq, message in session.execute(query)]
+    def waiting(self, limit: int) -> list[Spot]:
+        """Name the oldest records that the centre does not hold, former epochs first, at most `limit`."""
+        former = (
+            select(Former.epoch, Former.seq).where(Former.state == State.WAITING).order_by(Former.at, Former.seq).limit(limit)
+        )
+        with self._read() as session:
+            found = [Spot(epoch, seq) for epoch, seq in session.execute(former)]
+            rest = select(Row.seq).where(Row.state == State.WAITING).order_by(Row.seq).limit(limit - len(found))
+            epoch = session.get_one(Meta, 1).epoch
+            return found + [Spot(epoch, seq) for seq in session.scalars(rest)]
 
-    def settle(self, receipt: Receipt, now: datetime) -> list[int]:
-        """Take in a receipt whose signature holds; return the sequences whose progress changed.
+    def unruled(self, after: Spot | None, limit: int) -> list[Outgoing]:
+        """Return received records that the rules have not answered, those behind `after` first, at most `limit`."""
+        query = select(Row.seq, Row.message).where(Row.state == State.RECEIVED)
+        order = (Row.seq <= after.seq, Row.seq) if after else (Row.seq,)
+        with self._read() as session:
+            epoch = session.get_one(Meta, 1).epoch
+            return [Outgoing(Spot(epoch, seq), message) for seq, message in session.execute(query.order_by(*order).limit(limit))]
 
-        A receipt of another epoch, and a ruling on other bytes than ours, change nothing and are logged.
+    def fetch(self, spots: Sequence[Spot]) -> list[Outgoing]:
+        """Return the named records in the given order, but for those that are gone."""
+        with self._read() as session:
+            epoch = session.get_one(Meta, 1).epoch
+            found: dict[Spot, bytes] = {}
+            for one in {spot.epoch for spot in spots}:
+                seqs = [spot.seq for spot in spots if spot.epoch == one]
+                query = (
+                    select(Row.seq, Row.message).where(Row.seq.in_(seqs))
+                    if one == epoch
+                    else select(Former.seq, Former.message).where(Former.epoch == one, Former.seq.in_(seqs))
+                )
+                found.update((Spot(one, seq), message) for seq, message in session.execute(query))
+            return [Outgoing(spot, found[spot]) for spot in spots if spot in found]
+
+    def settle(self, receipt: Receipt, now: datetime, asked: Asked | None = None) -> list[Spot]:
+        """Take in a receipt whose signature holds; return the records whose progress changed.
+
+        Args:
+            receipt: what the centre says.
+            now: by the kiosk's clock.
+            asked: the birth that still awaits its receipt: only this one is taken as a reconciliation.
 
         Raises:
-            OutboxFull: no room for the marks; the receipt will come again.
-            OutboxBusy: likewise.
+            OutboxFault: the marks cannot be kept; the receipt will come again.
         """
-        with self._guard(), self._write() as session:
-            changed = _reject(session, receipt)
-            if receipt.epoch == self.epoch:
-                changed |= _receive(session, receipt, now) | _rule(session, receipt, now)
-            elif receipt.epoch:
-                log.warning("outbox.receipt-of-another-epoch", epoch=receipt.epoch)
-        return sorted(changed)
+        with self._write() as session:
+            return sorted(settling.settle(session, receipt, now, asked))
 
-    def progress(self, seq: int) -> Progress:
-        """Say how far a record has come."""
-        with Session(self._engine) as session:
-            return _progress(session.get_one(Row, seq))
+    def progress(self, seq: int, epoch: str = "") -> Progress:
+        """Say how far a record has come; without `epoch`, one of the epoch in force."""
+        with self._read() as session:
+            row = _find(session, Spot(epoch or session.get_one(Meta, 1).epoch, seq))
+            if row is None:
+                raise LookupError(f"the outbox holds no record {seq}")
+            return _progress(row)
 
     def depth(self, now: datetime) -> Depth:
         """Say how much the centre does not hold."""
-        query = select(func.count(), func.min(Row.at)).where(Row.state == State.WAITING)
-        with Session(self._engine) as session:
-            count, oldest = session.execute(query).one()
-        return Depth(count, max(0, int((now - oldest).total_seconds())) if count else 0)
+        count, oldest = 0, now
+        with self._read() as session:
+            for kept in (Row, Former):
+                count += session.scalar(select(func.count()).select_from(kept).where(kept.state == State.WAITING)) or 0
+                first = select(kept.at).where(kept.state == State.WAITING).order_by(kept.seq).limit(1)
+                oldest = min(oldest, session.scalar(first) or now)
+        return Depth(count, int((now - oldest).total_seconds()))
 
     def tail(self) -> Tail:
         """Return the end of the chain."""
-        with Session(self._engine) as session:
-            return _tail(session, self.epoch)
+        with self._read() as session:
+            return _tail(session)
 
-    def listing(self) -> Iterator[tuple[int, str, datetime, Progress]]:
-        """Yield sequence, kind, time and progress of every record kept, oldest first."""
-        with Session(self._engine) as session:
-            for row in session.scalars(select(Row).order_by(Row.seq)):
-                yield row.seq, row.kind, row.at, _progress(row)
+    def listing(self) -> Iterator[Listed]:
+        """Yield every record kept, former epochs first, oldest first."""
+        with self._read() as session:
+            epoch = session.get_one(Meta, 1).epoch
+            for row in _every(session):
+                yield Listed(row.seq, row.kind, row.at, _progress(row), row.epoch if isinstance(row, Former) else epoch)
+
+    def messages(self) -> Iterator[bytes]:
+        """Yield the message of every record kept, former epochs first, oldest first; a few at a time are in memory."""
+        with self._read() as session:
+            for row in _every(session):
+                yield row.message
+
+    def prune(self, now: datetime, *, keep_days: int, min_free_mb: int) -> int:
+        """Delete what the centre has finally answered and was kept long enough, sooner where room is short.
+
+        Never a record without its final answer, and never the end of the chain.
+
+        Args:
+            now: by the kiosk's clock.
+            keep_days: how long answered records stay, days since the receipt.
+            min_free_mb: where less room than twice this is left, the oldest go before their time.
+
+        Returns:
+            How many records were deleted.
+
+        Raises:
+            OutboxFault: a step could not be written; those before it stand.
+        """
+        count = 0
+        while step := self._prune_step(now - timedelta(days=keep_days)):
+            count += step
+        while self.free_mb() < 2 * min_free_mb and (step := self._prune_step(now)):
+            count += step
+        if count:
+            log.info("outbox.pruned", records=count)
+        return count
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
 
+    def _at_once(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
+
+    def _prune_step(self, before: datetime) -> int:
+        count = 0
+        with self._write() as session:
+            last = session.scalar(select(func.max(Row.seq))) or 0
+            for kept, but in ((Former, Former.seq > 0), (Row, Row.seq < last)):
+                is_final = (kept.state == State.ANSWERED, kept.standing.in_((Standing.ACCEPTED, Standing.REFUSED)))
+                old = (
+                    select(kept.id).where(*is_final, kept.received_at < before, but).order_by(kept.seq).limit(PRUNE_STEP - count)
+                )
+                count += len(session.scalars(delete(kept).where(kept.id.in_(old)).returning(kept.id)).all())
+        return count
+
     @contextmanager
-    def _write(self) -> Iterator[Session]:
-        with Session(self._writer) as session, session.begin():
+    def _read(self) -> Iterator[Session]:
+        with told_apart("reading the outbox"), Session(self._engine) as session:
             yield session
 
     @contextmanager
-    def _guard(self) -> Iterator[None]:
-        """Tell the two passing faults of a disk apart from bugs."""
-        try:
-            yield
-        except OperationalError as err:
-            number = getattr(err.orig, "sqlite_errorcode", None)
-            primary = number & 0xFF if isinstance(number, int) else None
-            if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise OutboxFull(f"writing to the outbox failed: {err.orig}") from err
-            if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise OutboxBusy(f"the outbox stayed locked for {BUSY_MS} ms") from err
-            raise
+    def _write(self) -> Iterator[Session]:
+        with told_apart("writing to the outbox"), Session(self._writer) as session, session.begin():
+            yield session
 
 
-def _receive(session: Session, receipt: Receipt, now: datetime) -> set[int]:
-    """Mark what the centre holds."""
-    changed = set()
-    waiting = select(Row).where(Row.state == State.WAITING, Row.seq <= receipt.upto)
-    for row in session.scalars(waiting):
-        if not any(first <= row.seq <= last for first, last in receipt.gaps):
-            row.state, row.received_at = State.RECEIVED, now
-            changed.add(row.seq)
-    return changed
+_ROOM: Final = ("freelist_count", "page_size")
 
 
-def _rule(session: Session, receipt: Receipt, now: datetime) -> set[int]:
-    """Mark what the rules said."""
-    changed = set()
-    for ruling in receipt.rulings:
-        row = session.get(Row, ruling.seq)
-        if row is None or row.digest != ruling.digest:
-            log.error("outbox.ruling-on-other-bytes", seq=ruling.seq)
-            continue
-        row.state, row.received_at = State.ANSWERED, row.received_at or now
-        row.standing, row.code = ruling.standing, ruling.code
-        row.effective_from, row.case = ruling.effective_from, ruling.case
-        changed.add(row.seq)
-    return changed
+def _tail(session: Session) -> Tail:
+    epoch = session.get_one(Meta, 1).epoch
+    for seq, digest in session.execute(select(Row.seq, Row.digest).order_by(Row.seq.desc()).limit(1)):
+        return Tail(epoch, seq, digest)
+    return Tail(epoch, 0, GENESIS)
 
 
-def _reject(session: Session, receipt: Receipt) -> set[int]:
-    """Mark what never became a record; it stays here for staff and is not sent again."""
-    changed: set[int] = set()
-    for rejection in receipt.rejections:
-        ours = (Row.message_sha256 == rejection.message_sha256, Row.state == State.WAITING)
-        marked = update(Row).where(*ours).values(state=State.REJECTED, fault=rejection.fault).returning(Row.seq)
-        changed.update(session.scalars(marked))
-    return changed
+def _find(session: Session, spot: Spot) -> Row | Former | None:
+    if spot.epoch == session.get_one(Meta, 1).epoch:
+        return session.get(Row, spot.seq)
+    return session.get(Former, (spot.epoch, spot.seq))
 
 
-def _tail(session: Session, epoch: str) -> Tail:
-    last = session.scalars(select(Row).order_by(Row.seq.desc()).limit(1)).first()
-    return Tail(epoch, last.seq, last.digest) if last else Tail(epoch, 0, GENESIS)
+def _every(session: Session) -> Iterator[Row | Former]:
+    yield from session.scalars(select(Former).order_by(Former.at, Former.seq).execution_options(yield_per=100))
+    yield from session.scalars(select(Row).order_by(Row.seq).execution_options(yield_per=100))
 
 
-def _progress(row: Row) -> Progress:
+def _progress(row: Kept) -> Progress:
     return Progress(
         State(row.state),
         Standing(row.standing) if row.standing else None,

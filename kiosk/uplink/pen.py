@@ -1,8 +1,11 @@
-"""The pen that writes records: numbered, chained, signed, sealed, and safe in the outbox before it returns."""
+"""The pen that writes records: numbered, chained, signed, sealed, and safe in the outbox before it returns; and their slips."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 import uuid_utils
@@ -10,8 +13,9 @@ import uuid_utils
 from kiosk.clock import Clock
 from kiosk.uplink.identity import Identity
 from kiosk.uplink.outbox import Filed, Outbox
-from sync_agent.contract import envelope
-from sync_agent.contract.kinds import Facts, Part
+from sync_agent.contract import envelope, slip
+from sync_agent.contract.kinds import Facts, Outcome, Part
+from sync_agent.contract.slip import Entry, NotProven, Standing
 
 log = structlog.get_logger(__name__)
 
@@ -33,22 +37,43 @@ class Pen:
             personal: the personal part; sealed to the registry here, the kiosk cannot read it back.
 
         Raises:
-            OutboxFull: no room; nothing was written.
-            OutboxBusy: locked for too long; nothing was written.
+            OutboxFault: it cannot be kept; nothing was written.
         """
-        now, record_id = self._clock.now(), str(uuid_utils.uuid7())
-        seq = self._outbox.add(record_id, facts.kind, now, lambda place: self._sign(facts, personal, record_id, now, place))
-        log.info("record.written", kind=facts.kind, seq=seq)
-        return Filed(seq, f"{self._identity.device}-{self._outbox.epoch[:4]}-{seq}")
+        record_id = uuid_utils.uuid7()
+        place, at = self._outbox.add(
+            str(record_id), facts.kind, self._clock, lambda place, at: self._sign(facts, personal, str(record_id), at, place)
+        )
+        log.info("record.written", kind=facts.kind, seq=place.seq)
+        number = f"{self._identity.device}-{place.epoch[:4]}-{place.seq}"
+        return Filed(place.seq, number, UUID(bytes=record_id.bytes), facts.kind, at, place.epoch)
 
-    def _sign(self, facts: Facts, personal: Part | None, record_id: str, now: datetime, place: envelope.Place) -> envelope.Signed:
+    def slip(self, filed: Filed, outcome: Outcome | None, standing: Standing, address: str) -> str | None:
+        """Return the visitor's proof of a record as it stands in the QR code, or None where this device cannot give one.
+
+        Args:
+            filed: the record.
+            outcome: how the comparison ended; None where there was none.
+            standing: what is known of the record by now.
+            address: of the page that checks slips; "" for none.
+        """
+        try:
+            attestation = base64.b64decode(self._identity.attestation, validate=True)
+            if not attestation:
+                return None
+            entry = Entry(filed.record, filed.at, filed.kind, outcome, standing)
+            return slip.text(slip.write(entry, attestation, self._identity.signing_key), address)
+        except (binascii.Error, NotProven, KeyError) as err:
+            log.warning("slip.not-made", kind=filed.kind, reason=type(err).__name__)
+            return None
+
+    def _sign(self, facts: Facts, personal: Part | None, record_id: str, at: datetime, place: envelope.Place) -> envelope.Signed:
         who = self._identity
         return envelope.write(
             facts,
             personal,
             record_id=record_id,
             source=(who.tenant, who.device),
-            time=now,
+            time=at,
             place=place,
             boot=self._boot,
             clock_age_s=self._clock.age_s(),

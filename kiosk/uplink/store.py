@@ -1,4 +1,4 @@
-"""How the outbox lies on the disk: its two tables, and the way its SQLite file is opened."""
+"""How the outbox lies on the disk: its tables, and the way its SQLite file is opened. Their versions: versions.py."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-class Row(Base):
-    """A signed record and what became of it."""
+class Kept:
+    """A signed record and what became of it.
 
-    __tablename__ = "record"
+    Attributes:
+        ruled_at: when the centre said the ruling in force, by the centre's clock; unknown for one that release 1 took in.
+    """
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
     at: Mapped[datetime] = mapped_column(Utc)
@@ -73,8 +74,26 @@ class Row(Base):
     effective_from: Mapped[datetime | None] = mapped_column(Utc)
     case: Mapped[str | None]
     fault: Mapped[str | None]
+    ruled_at: Mapped[datetime | None] = mapped_column(Utc)
 
+
+class Row(Kept, Base):
+    """A record of the epoch in force."""
+
+    __tablename__ = "record"
     __table_args__ = (Index("unsettled", "state", "seq"),)
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class Former(Kept, Base):
+    """A record of an epoch that ended: apart, so that release 1, which knows one epoch, never counts or sends it wrongly."""
+
+    __tablename__ = "former"
+    __table_args__ = (Index("former_unsettled", "state"),)
+
+    epoch: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 @contextmanager

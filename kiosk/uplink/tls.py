@@ -34,6 +34,8 @@ class Trouble(StrEnum):
     """The centre has withdrawn our certificate."""
     UNUSABLE = "LINK-09"
     """The files of our own certificate cannot be read or do not belong together."""
+    UNANSWERED = "LINK-10"
+    """There is a connection, but records are sent again and again and no receipt comes."""
 
 
 _NOT_BEGUN: Final = 9

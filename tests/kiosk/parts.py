@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import sys
 import types
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ from kiosk.screens.fonts import Fonts
 from kiosk.screens.layout import touchables
 from kiosk.screens.pages import TAKE_BACK, Attract, OutOfService, Page, Text, Touch
 from kiosk.screens.words import Words, offered
-from kiosk.settings import FaceSettings, NoticeSettings, Settings, VisitSettings
+from kiosk.settings import FaceSettings, NoticeSettings, Settings, SlipSettings, VisitSettings
 from kiosk.uplink.identity import Identity
 from kiosk.uplink.line import KioskEnd
 from kiosk.uplink.outbox import Outbox
@@ -42,6 +43,7 @@ from kiosk.uplink.pen import Pen
 from models.load import Pack, load
 from sync_agent.contract import envelope
 from sync_agent.contract.kinds import CardFacts, CardHolder, CardKind, Facts, Health, Part, PartHealth, PartState, Provenance
+from sync_agent.contract.slip import attest
 from sync_agent.contract.topics import DeviceId, Tenant
 from system.simulate.people import PEOPLE
 from tests.kiosk.screen import Sheet
@@ -276,7 +278,7 @@ class Hall:
     def records(self) -> list[tuple[Facts, Part]]:
         """What the registry would read of this counter's records."""
         who = self.identity
-        read = [envelope.read(row.message, who.signing_key, who.tenant, who.device) for row in self.outbox.unanswered(100)]
+        read = [envelope.read(message, who.signing_key, who.tenant, who.device) for message in self.outbox.messages()]
         return [(record.facts, record.personal(self.registry_key)) for record in read]
 
     async def serve(self) -> None:
@@ -320,31 +322,47 @@ class Hall:
 
 @contextmanager
 def hall(
-    folder: Path, *script: Script, visit: VisitSettings = PATIENT, deadline_s: float = 20, line: KioskEnd | None = None
+    folder: Path,
+    *script: Script,
+    visit: VisitSettings = PATIENT,
+    deadline_s: float = 20,
+    line: KioskEnd | None = None,
+    agent_key: OKPKey | None = None,
+    slip: SlipSettings | None = None,
 ) -> Iterator[Hall]:
-    """A counter, its outbox and keys below a folder."""
+    """A counter, its outbox and keys below a folder; with a key of the agent it has that one's attestation of its own."""
     clock = SystemClock()
-    registry_key = OKPKey.generate_key("X25519")
+    registry_key, signing_key = OKPKey.generate_key("X25519"), OKPKey.generate_key("Ed25519")
     identity = Identity(
         tenant=Tenant("xz"),
         device=DeviceId("kiosk-01"),
         site="site-1",
         broker_host="localhost",
         broker_port=8883,
-        signing_key=OKPKey.generate_key("Ed25519"),
-        agent_keys=(),
+        signing_key=signing_key,
+        agent_keys=(agent_key,) if agent_key else (),
         registry_key=OKPKey.import_key(registry_key.as_dict(private=False)),
         certificate=folder,
         tls_key=folder,
         ca=folder,
+        attestation=attested(signing_key, agent_key, clock.now()) if agent_key else "",
     )
-    settings = Settings(state_dir=folder, notice=NOTICE, visit=visit, face=FaceSettings(deadline_s=deadline_s))
+    settings = Settings(
+        state_dir=folder, notice=NOTICE, visit=visit, face=FaceSettings(deadline_s=deadline_s), slip=slip or SlipSettings()
+    )
     line = line or KioskEnd(settings.uplink_socket)
     with closing(Outbox(settings.outbox_path)) as outbox:
         pen = Pen(outbox, identity, clock)
         reader, camera, face, window = Plate(), Lens(), Onlooker(*script), Window()
         desk = Desk(Counter(reader, camera, face, window, pen, outbox, line, clock), settings, identity.site)
         yield Hall(reader, camera, face, window, outbox, pen, line, desk, identity, registry_key)
+
+
+def attested(record_key: OKPKey, agent_key: OKPKey, now: datetime) -> str:
+    """The agent's word that a record key is this counter's, as its enrolment would have brought it."""
+    since, until = now - timedelta(days=1), now + timedelta(days=89)
+    word = attest(record_key, device="kiosk-01", site="site-1", valid_from=since, valid_until=until, agent_key=agent_key)
+    return base64.b64encode(word).decode()
 
 
 def found_from(roots: Iterable[object], values: tuple[str, ...]) -> set[str]:

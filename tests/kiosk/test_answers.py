@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
-from kiosk.answers import result
+from kiosk.answers import result, slip_standing
 from kiosk.screens.pages import Result, Sign, Text, Word
 from kiosk.screens.words import Language, Words
 from kiosk.uplink.outbox import Filed, Progress
@@ -16,7 +17,7 @@ from sync_agent.contract.kinds import Outcome
 from sync_agent.contract.receipts import Standing
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-FILED = Filed(17, "kiosk-01-0123-17")
+FILED = Filed(17, "kiosk-01-0123-17", UUID("019aaf52-6f00-7cc0-8000-0123456789ab"), "verification", NOW, "0123456789abcdef")
 WHO = Text("result.who", {"name": "扎*顿珠", "number": "540102********0011"})
 
 
@@ -59,6 +60,22 @@ def test_a_failed_match_ends_with_a_person_and_the_number_of_the_case() -> None:
     page = told(progress(State.ANSWERED, Standing.IN_REVIEW), Outcome.NO_MATCH)
     assert (page.sign, page.number) == (Sign.PERSON, "000007")
     assert Words(Language.CHINESE).say(page.headline) == "比对不通过"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (progress(State.ANSWERED, Standing.ACCEPTED, effective=True), "effective"),
+        (progress(State.ANSWERED, Standing.ACCEPTED), "accepted"),
+        (progress(State.ANSWERED, Standing.REFUSED, Code.CARD_EXPIRED), "refused"),
+        (progress(State.ANSWERED, Standing.IN_REVIEW), "in-review"),
+        (progress(State.RECEIVED), "received"),
+        (progress(State.REJECTED), "rejected"),
+        (progress(State.WAITING), "kept"),
+    ],
+)
+def test_the_slip_says_no_more_than_is_true(how: Progress, said: str) -> None:
+    assert slip_standing(how) == said
 
 
 @pytest.mark.parametrize("code", Code)

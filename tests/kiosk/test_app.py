@@ -20,7 +20,7 @@ from kiosk.health import CLOSING, Closed, SelfTest
 from kiosk.screens.pages import TAKE_BACK, Attract, OutOfService, Touch
 from kiosk.screens.words import Language, Words
 from kiosk.settings import PageSettings
-from kiosk.uplink.outbox import OutboxFull
+from kiosk.uplink.faults import OutboxFull
 from kiosk.waiting import beside
 from sync_agent.contract.kinds import Health, PartState
 from tests.kiosk.parts import Hall, Lens, hall

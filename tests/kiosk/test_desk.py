@@ -19,9 +19,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from kiosk.screens.pages import TAKE_BACK, Attract, Consent, PresentCard, Result, Sign, Touch, Word, Working
 from kiosk.settings import VisitSettings
 from kiosk.uplink import outbox as outbox_module
+from kiosk.uplink.faults import OutboxFull
 from kiosk.uplink.line import KioskEnd, Message, UplinkEnd, Written
 from kiosk.uplink.link import LinkState, Trouble
-from kiosk.uplink.outbox import OutboxFull
 from kiosk.waiting import beside
 from sync_agent.contract import receipts
 from sync_agent.contract.codes import Code, Fault
@@ -68,8 +68,8 @@ def held(at: Hall) -> Receipt:
 
 
 def thrown_out(at: Hall) -> Receipt:
-    (row,) = at.outbox.unanswered(1)
-    rejection = Rejection(message_sha256=sha256(row.message).hexdigest(), fault=Fault.BAD_SIGNATURE)
+    (message,) = at.outbox.messages()
+    rejection = Rejection(message_sha256=sha256(message).hexdigest(), fault=Fault.BAD_SIGNATURE)
     return Receipt(device="kiosk-01", epoch="", upto=0, rejections=(rejection,), at=NOW)
 
 
@@ -92,7 +92,7 @@ async def centre(folder: Path, answers: Answering | None, visit: VisitSettings) 
         while True:
             if isinstance(await heard.get(), Written) and answers is not None:
                 receipt = receipts.read(receipts.write(answers(at), key), key, at.identity.device)
-                end.settled(at.outbox.settle(receipt, NOW))
+                end.settled(len(at.outbox.settle(receipt, NOW)))
 
     with hall(folder, visit=visit, line=line) as at:
         async with beside(line.run()), beside(answer(at)):

@@ -7,20 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from kiosk.uplink import outbox as outbox_module
-from kiosk.uplink.outbox import Depth, Outbox, OutboxBusy, OutboxFull, Tail
+from kiosk.uplink.faults import OutboxBusy, OutboxFull
+from kiosk.uplink.outbox import Depth, Outbox, Tail
+from kiosk.uplink.settling import Spot
 from kiosk.uplink.store import State
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.envelope import GENESIS, Place, Signed
-from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
-
-NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+from sync_agent.contract.receipts import Rejection, Ruling, Standing
+from tests.kiosk.uplink.filled import NOW, StillClock, add, receipt
 
 
 @pytest.fixture
@@ -30,23 +31,13 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-def sign(place: Place) -> Signed:
-    """Bytes that show their place; signatures themselves are tested with the envelope."""
-    message = f"{place.epoch}/{place.seq}/{place.prev}".encode()
-    return Signed(message, sha256(message).hexdigest())
-
-
-def add(box: Outbox, at: datetime = NOW) -> int:
-    return box.add(f"id-{box.tail().last_seq + 1}", "case", at, sign)
-
-
-def receipt(box: Outbox, upto: int, **rest: object) -> Receipt:
-    return Receipt.model_validate({"device": "kiosk-01", "epoch": box.epoch, "upto": upto, "at": NOW, **rest})
+def spots(box: Outbox, *seqs: int) -> list[Spot]:
+    return [Spot(box.epoch, seq) for seq in seqs]
 
 
 def test_records_are_numbered_and_each_names_the_one_before(outbox: Outbox) -> None:
     assert [add(outbox) for _ in range(3)] == [1, 2, 3]
-    first, second, third = (row.message.decode().split("/") for row in outbox.unanswered(10))
+    first, second, third = (row.decode().split("/") for row in outbox.messages())
     assert first[2] == GENESIS
     assert second[2] == sha256("/".join(first).encode()).hexdigest()
     assert third[2] == sha256("/".join(second).encode()).hexdigest()
@@ -74,18 +65,18 @@ def test_every_start_counts(outbox: Outbox) -> None:
 
 
 def test_a_signature_that_fails_uses_up_no_number(outbox: Outbox) -> None:
-    def fails(_place: Place) -> Signed:
+    def fails(_place: Place, _at: datetime) -> Signed:
         raise RuntimeError("no key")
 
     with pytest.raises(RuntimeError):
-        outbox.add("id-1", "case", NOW, fails)
+        outbox.add("id-1", "case", StillClock(), fails)
     assert add(outbox) == 1
 
 
 def test_a_receipt_marks_all_it_covers_but_the_gaps(outbox: Outbox) -> None:
     for _ in range(4):
         add(outbox)
-    assert outbox.settle(receipt(outbox, 3, gaps=[[2, 2]]), NOW) == [1, 3]
+    assert outbox.settle(receipt(outbox, 3, gaps=[[2, 2]]), NOW) == spots(outbox, 1, 3)
     assert [outbox.progress(seq).state for seq in range(1, 5)] == [State.RECEIVED, State.WAITING, State.RECEIVED, State.WAITING]
     assert outbox.depth(NOW) == Depth(2, 0)
 
@@ -94,12 +85,12 @@ def test_a_received_record_is_asked_for_until_the_rules_have_answered(outbox: Ou
     add(outbox)
     digest = outbox.tail().last_digest
     outbox.settle(receipt(outbox, 1), NOW)
-    assert [row.seq for row in outbox.unanswered(10)] == [1]
+    assert [row.spot.seq for row in outbox.unruled(None, 10)] == [1]
     ruling = Ruling(seq=1, digest=digest, standing=Standing.REFUSED, code=Code.PERSON_NOT_EXPECTED)
-    assert outbox.settle(receipt(outbox, 1, rulings=[ruling]), NOW) == [1]
+    assert outbox.settle(receipt(outbox, 1, rulings=[ruling]), NOW) == spots(outbox, 1)
     progress = outbox.progress(1)
     assert (progress.state, progress.standing, progress.code) == (State.ANSWERED, Standing.REFUSED, Code.PERSON_NOT_EXPECTED)
-    assert outbox.unanswered(10) == []
+    assert outbox.waiting(10) == [] == outbox.unruled(None, 10)
 
 
 def test_a_ruling_on_other_bytes_changes_nothing(outbox: Outbox) -> None:
@@ -120,11 +111,11 @@ def test_a_receipt_of_another_epoch_changes_nothing(outbox: Outbox) -> None:
 
 def test_a_rejected_record_stays_for_staff_and_is_not_sent_again(outbox: Outbox) -> None:
     add(outbox)
-    message = outbox.unanswered(1)[0].message
+    (message,) = outbox.messages()
     rejection = Rejection(message_sha256=sha256(message).hexdigest(), fault=Fault.BAD_SIGNATURE)
-    assert outbox.settle(receipt(outbox, 0, rejections=[rejection]), NOW) == [1]
+    assert outbox.settle(receipt(outbox, 0, rejections=[rejection]), NOW) == spots(outbox, 1)
     assert (outbox.progress(1).state, outbox.progress(1).fault) == (State.REJECTED, Fault.BAD_SIGNATURE)
-    assert outbox.unanswered(10) == []
+    assert outbox.waiting(10) == [] == outbox.unruled(None, 10)
     assert [seq for seq, *_ in outbox.listing()] == [1]
 
 
@@ -159,7 +150,7 @@ def test_a_full_disk_refuses_and_keeps_what_is_there(tmp_path: Path) -> None:
                     add(box)
             tail = box.tail()
             assert tail.last_seq >= 1
-            assert [row.seq for row in box.unanswered(1000)] == list(range(1, tail.last_seq + 1))
+            assert box.waiting(1000) == spots(box, *range(1, tail.last_seq + 1))
             ballast.unlink()
             assert add(box) == tail.last_seq + 1
     finally:

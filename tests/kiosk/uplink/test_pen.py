@@ -64,7 +64,7 @@ def test_two_records_form_a_chain_that_the_centre_can_read(tmp_path: Path, ident
         pen = Pen(outbox, identity, StillClock())
         filed = [pen.write(CASE, None), pen.write(CAPTURE, HOLDER)]
         first, second = (
-            envelope.read(row.message, identity.signing_key, identity.tenant, identity.device) for row in outbox.unanswered(2)
+            envelope.read(message, identity.signing_key, identity.tenant, identity.device) for message in outbox.messages()
         )
     assert [one.number for one in filed] == [f"kiosk-01-{first.event.epoch[:4]}-{seq}" for seq in (1, 2)]
     assert second.event.prev == first.digest
