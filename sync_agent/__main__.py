@@ -11,7 +11,9 @@ import typer
 from pydantic import ValidationError
 
 from sync_agent import service
-from sync_agent.contract import documents, logs
+from sync_agent.check import publish, words
+from sync_agent.check.words import Language
+from sync_agent.contract import documents, logs, slip
 from sync_agent.contract.enrolment import Request
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import agents, authority, enrolment
@@ -26,6 +28,7 @@ app.add_typer(device, name="device")
 app.add_typer(bring, name="import")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="SYNC_AGENT_SETTINGS", help="Settings file (TOML).")]
+PublishedKeys = Annotated[Path, typer.Option("--keys", "-k", help="The published keys (JWKS), as `keys publish` wrote them.")]
 DEFAULT = Path("/etc/renzheng/sync-agent.toml")
 
 
@@ -143,6 +146,36 @@ def import_people(
     except (OSError, roster.BadRoster) as err:
         raise stop(err) from err
     typer.echo(f"{count} people are on the roster of {site}.")
+
+
+@app.command("verify-receipt")
+def verify_receipt(
+    text: Annotated[str, typer.Argument(help="What the code holds; - reads it from standard input.")],
+    keys: PublishedKeys,
+    language: Annotated[Language, typer.Option(help="Of the answer.")] = Language.ZH,
+) -> None:
+    """Say what a visitor's receipt proves; ends with 0 if it proves anything, with 1 if not. Needs no network and no settings."""
+    try:
+        known = slip.read_published(keys.read_text(encoding="utf-8"))
+        proof = slip.check(sys.stdin.read() if text == "-" else text, known, service.now())
+    except slip.NotProven as why:
+        typer.echo(words.refused(why.verdict, language))
+        raise typer.Exit(1) from why
+    except (OSError, ValueError) as err:
+        raise stop(err) from err
+    typer.echo(words.proven(proof, language))
+
+
+@app.command("verify-page")
+def verify_page(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    keys: PublishedKeys,
+) -> None:
+    """Write the page that checks visitors' receipts offline: for a web server, a shared folder or a USB stick."""
+    try:
+        publish.write(folder, slip.read_published(keys.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as err:
+        raise stop(err) from err
 
 
 if __name__ == "__main__":

@@ -83,9 +83,10 @@ _STANDINGS: Final = {
 }
 """Numbers of the words, for ever: a slip is checked years later."""
 
-_KIND_OF: Final = {number: kind for kind, number in _KINDS.items()}
-_OUTCOME_OF: Final = {number: outcome for outcome, number in _OUTCOMES.items()}
-_STANDING_OF: Final = {number: standing for standing, number in _STANDINGS.items()}
+KIND_OF: Final = {number: kind for kind, number in _KINDS.items()}
+OUTCOME_OF: Final = {number: outcome for outcome, number in _OUTCOMES.items()}
+STANDING_OF: Final = {number: standing for standing, number in _STANDINGS.items()}
+"""What the numbers mean."""
 
 
 class Verdict(StrEnum):
@@ -300,9 +301,9 @@ def _entry(payload: bytes) -> Entry:
         case {1: 1, 2: bytes(record), 3: int(at), 4: int(kind), 5: int(outcome), 6: int(standing), **nothing} if (
             not nothing and len(record) == 16
         ):
-            if kind not in _KIND_OF or outcome not in _OUTCOME_OF or standing not in _STANDING_OF:
+            if kind not in KIND_OF or outcome not in OUTCOME_OF or standing not in STANDING_OF:
                 raise NotProven(Verdict.TOO_NEW, "a number without a word")
-            return Entry(UUID(bytes=record), _time(at), _KIND_OF[kind], _OUTCOME_OF[outcome], _STANDING_OF[standing])
+            return Entry(UUID(bytes=record), _time(at), KIND_OF[kind], OUTCOME_OF[outcome], STANDING_OF[standing])
         case _:
             raise NotCose("not what a slip says")
 
