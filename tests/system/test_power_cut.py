@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy.exc import DatabaseError
 
 from kiosk.uplink import identity
+from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.outbox import Outbox
 from sync_agent.contract import envelope
 from sync_agent.contract.envelope import GENESIS
@@ -67,7 +68,7 @@ def fault_after(cut: Cut, folder: Path, who: identity.Identity) -> str:
             if database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 return "corrupt"
             rows = database.execute("SELECT seq, digest, message FROM record ORDER BY seq").fetchall()
-    except (DatabaseError, sqlite3.DatabaseError, ValueError):  # the last: a time that is none
+    except (OutboxFault, DatabaseError, sqlite3.DatabaseError, ValueError):  # the last: a time that is none
         return "corrupt"
     held = {seq: digest for seq, digest, _ in rows}
     if not before.digests.items() <= held.items() or (before.digests and epoch != before.epoch):
