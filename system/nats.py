@@ -92,7 +92,8 @@ mqtt {{
   consumer_replicas: {REPLICAS}
   # Above the largest batch that is acknowledged at once. A filter that ends in # counts twice, a session's sum ends at 65535.
   max_ack_pending: 1000
-  ack_wait: "60s"
+  # Unlike others, NATS gives what was not acknowledged again after this time, and not at once to whoever takes the session over.
+  ack_wait: "10s"
 }}
 
 # Clear text: on a private network only, or with certificates that serve both ends of a route.

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 import queue
+import socket
 import ssl
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from system.services.broker import Mosquitto
 from tests.certificates import Issued
 
 WITHIN_S = 10.0
 """Deadline of every wait; nothing here takes a tenth of it."""
 
 
+class Address(Protocol):
+    """Where a broker is."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 class Speaker:
-    """One connection, MQTT 3.1.1, QoS 1, as the product uses it.
+    """One connection, QoS 1, as the product uses it.
 
     Attributes:
         was_let_in: whether the broker accepted the connection.
     """
 
-    def __init__(self, broker: Mosquitto, ca: Path, own: Issued | None, *, client_id: str, keeps_session: bool = False) -> None:
-        """Connect, and return when the broker has answered or hung up."""
+    def __init__(
+        self,
+        broker: Address,
+        ca: Path,
+        own: Issued | None,
+        *,
+        client_id: str,
+        keeps_session: bool = False,
+        version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+        acknowledges: bool = True,
+        will: tuple[str, bytes] | None = None,
+    ) -> None:
+        """Connect, and return when the broker has answered or hung up.
+
+        Args:
+            broker: where.
+            ca: whom to trust.
+            own: our certificate.
+            client_id: what we call ourselves.
+            keeps_session: whether the broker keeps our session while we are away, for a day.
+            version: of MQTT.
+            acknowledges: whether what is heard is acknowledged.
+            will: topic and retained payload that the broker is to say when the line breaks.
+        """
         self.was_let_in = False
         self._answered = threading.Event()
         self._ended = threading.Event()
-        self._heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._heard: queue.Queue[MQTTMessage] = queue.Queue()
+        is_v5 = version is MQTTProtocolVersion.MQTTv5
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=not keeps_session,
-            protocol=MQTTProtocolVersion.MQTTv311,
+            clean_session=None if is_v5 else not keeps_session,
+            protocol=version,
             reconnect_on_failure=False,
+            manual_ack=not acknowledges,
         )
+        if will is not None:
+            self._client.will_set(*will, qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = lambda _client, _data, message: self._on_message(message)
@@ -49,7 +85,12 @@ class Speaker:
             context.load_cert_chain(own.certificate, own.key)
         self._client.tls_set_context(context)
         try:
-            self._client.connect(broker.host, broker.port)
+            if is_v5:
+                session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho left it so
+                session.SessionExpiryInterval = 86_400 if keeps_session else 0
+                self._client.connect(broker.host, broker.port, clean_start=not keeps_session, properties=session)
+            else:
+                self._client.connect(broker.host, broker.port)
         except (ssl.SSLError, ConnectionError):
             return
         self._client.loop_start()
@@ -62,9 +103,9 @@ class Speaker:
         self._client.subscribe(topic, qos=1)
         assert done.wait(WITHIN_S), "no answer to the subscription"
 
-    def say(self, topic: str, payload: bytes) -> None:
+    def say(self, topic: str, payload: bytes, *, is_retained: bool = False) -> None:
         """Publish; return when the broker has acknowledged."""
-        info: MQTTMessageInfo = self._client.publish(topic, payload, qos=1)
+        info: MQTTMessageInfo = self._client.publish(topic, payload, qos=1, retain=is_retained)
         info.wait_for_publish(WITHIN_S)
         assert info.is_published(), "no acknowledgement"
 
@@ -74,7 +115,30 @@ class Speaker:
 
     def hear(self) -> tuple[str, bytes]:
         """Return topic and payload of the next message."""
-        return self._heard.get(timeout=WITHIN_S)
+        message = self._heard.get(timeout=WITHIN_S)
+        return message.topic, bytes(message.payload)
+
+    def hear_and_acknowledge(self) -> bytes:
+        """Return the payload of the next message, and tell the broker that it is safe. NATS gives it again only after a while."""
+        message = self._heard.get(timeout=2 * WITHIN_S)
+        self._client.ack(message.mid, message.qos)
+        return bytes(message.payload)
+
+    def hears_nothing(self, within_s: float) -> bool:
+        """Return whether so long no message comes."""
+        try:
+            self._heard.get(timeout=within_s)
+        except queue.Empty:
+            return True
+        return False
+
+    def break_off(self) -> None:
+        """End the line without a farewell."""
+        line = self._client.socket()
+        assert isinstance(line, socket.socket)
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
+        assert self._ended.wait(WITHIN_S), "still connected"
+        self.close()
 
     def wait_until_cut_off(self) -> None:
         """Return when the broker has ended the connection."""
@@ -102,4 +166,4 @@ class Speaker:
         self._answered.set()
 
     def _on_message(self, message: MQTTMessage) -> None:
-        self._heard.put((message.topic, bytes(message.payload)))
+        self._heard.put(message)
