@@ -31,3 +31,5 @@ class Code(StrEnum):
     CARD_EXPIRED = "CARD_EXPIRED"
     NOT_VERIFIED = "NOT_VERIFIED"
     UNDER_AGE = "UNDER_AGE"
+    UNREADABLE = "UNREADABLE"
+    """Its sealed part does not open with the registry's keys, or holds something else than its kind: kept as evidence."""

@@ -59,6 +59,10 @@ class Data(BaseModel):
     sealed: str = Field(default="", description="Compact JWE of the personal part; empty where the kind has none.")
 
 
+Seq = Annotated[int, Field(ge=1, le=2**31 - 1, description="Counts from 1 within an epoch, without holes.")]
+Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="Random per outbox database.")]
+
+
 class Event(BaseModel):
     """A CloudEvent as devices send it."""
 
@@ -70,8 +74,8 @@ class Event(BaseModel):
     type: Annotated[str, Field(pattern=r"^cn\.renzheng\.[a-z-]+\.v[0-9]+$")]
     time: AwareDatetime
     datacontenttype: Literal["application/json"] = "application/json"
-    seq: Annotated[int, Field(ge=1, le=2**31 - 1, description="Counts from 1 within an epoch, without holes.")]
-    epoch: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="Random per outbox database.")]
+    seq: Seq
+    epoch: Epoch
     prev: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     boot: Annotated[int, Field(ge=1, le=2**31 - 1, description="Start counter of the kiosk.")]
     clockage: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
@@ -186,12 +190,13 @@ class Manifest(BaseModel):
 
 
 def payload_of(message: bytes) -> bytes:
-    """Return the event in a single record's message of our own, unverified.
+    """Return the event in the message of a single record, or in what `alone` made of it; unverified.
 
     Raises:
         NotSigned: not a compact JWS.
     """
-    return INTL_1.payload(message)
+    outer, _, line = message.partition(b"\n")
+    return line or INTL_1.payload(outer)
 
 
 def batch(payloads: Sequence[bytes], signing_key: OKPKey) -> bytes:

@@ -63,6 +63,25 @@ def sound(
     log.warning("alarm", kind=kind.value, device=device, subject=subject, detail=detail, times=times)
 
 
+class Gathered:
+    """Alarms of one transaction, sounded at its end: each once, with how often it was met, in the fixed order."""
+
+    def __init__(self) -> None:
+        self._met: dict[tuple[AlarmKind, DeviceId | None, str], tuple[str, int]] = {}
+
+    def add(self, kind: AlarmKind, device: DeviceId | None, subject: str, detail: str) -> None:
+        """Gather one; the arguments are those of `sound`."""
+        name = (kind, device, subject)
+        self._met[name] = (detail, self._met.get(name, ("", 0))[1] + 1)
+
+    def sound(self, session: Session, now: datetime) -> None:
+        """Sound them."""
+        for (kind, device, subject), (detail, times) in sorted(
+            self._met.items(), key=lambda met: (met[0][0], met[0][1] or "", met[0][2])
+        ):
+            sound(session, kind, device, subject, detail, now, times=times)
+
+
 def clear(session: Session, kind: AlarmKind, device: DeviceId | None, subject: str, now: datetime) -> bool:
     """Close the open alarm of that kind, device and subject; return whether there was one."""
     named = (Alarm.kind == kind, Alarm.device_id == device, Alarm.subject == subject[:SUBJECT_MAX], Alarm.cleared_at.is_(None))

@@ -58,7 +58,11 @@ class Seen:
     is_cut: bool = False
 
 
-def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime) -> str | None:
+class Unfit(ValueError):
+    """What a device says of itself does not have the agreed form; the text says where, and holds nothing personal."""
+
+
+def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime) -> Said | None:
     """Take what a device says of itself.
 
     Args:
@@ -69,25 +73,28 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
         at: when it came.
 
     Returns:
-        What does not fit, nothing personal, or None when it was taken. An unknown device's words are dropped.
+        What it said; None for a message without content, and for an unknown device, whose words are dropped.
+
+    Raises:
+        Unfit: it does not have the agreed form.
     """
     models: dict[Up, type[Said]] = {Up.BIRTH: Birth, Up.STATE: State, Up.TELEMETRY: Telemetry}
     model = models.get(what)
     if model is None:
-        return f"{what} is not about presence"
+        raise Unfit(f"{what} is not about presence")
     if not payload:
         return None
     try:
         said = model.model_validate_json(payload)
     except ValidationError as err:
-        return f"{what}: {places(err)}"
+        raise Unfit(f"{what}: {places(err)}") from None
     if session.get(Device, device) is None:
         log.warning("presence.unknown-device", device=device)
         return None
     insert_absent(session, DeviceStatus, {"device_id": device, "link": Link.OFFLINE, "link_since": at, "heard_at": at})
     status = session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device).with_for_update()).one()
     hear(status, said, at)
-    return None
+    return said
 
 
 def hear(status: DeviceStatus, said: Said, at: datetime) -> None:

@@ -1,250 +1,286 @@
-"""The clerk: takes a batch of messages into the registry in one transaction, exactly once in effect, and writes the receipts.
+"""The clerk: holds what devices sign. A batch of messages goes into the ledger in one transaction, and the receipts are written.
 
-The key is (device, epoch, sequence) with the digest of the signed bytes. The same key with the same digest is a harmless repeat
-and is answered as the first time; with another digest it is evidence of a cloned or rolled-back device: the first copy stays, the
-second is quarantined. A message that cannot become a record never blocks the others.
+The key is (device, epoch, sequence) with the digest of the signed bytes. The same key with the same digest is a harmless repeat;
+with another digest it is evidence of a cloned or rolled-back device: the first copy stays, the second is quarantined. What cannot
+become a record never blocks the others. What the rules make of a record is the judge's business, afterwards.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import sha256
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from joserfc.jwk import OKPKey
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
-from sync_agent.contract import receipts, topics
 from sync_agent.contract.codes import Fault
-from sync_agent.contract.envelope import Refused
-from sync_agent.contract.receipts import Receipt, Rejection, Ruling
-from sync_agent.contract.topics import DeviceId, Down, Heard, Tenant, Up
-from sync_agent.fleet import keys, presence
-from sync_agent.ingest.check import Bad, Good, RecordKey, check, place
-from sync_agent.ingest.receiver import Letter
-from sync_agent.ingest.seen import with_one_more
-from sync_agent.registry import rules
+from sync_agent.contract.receipts import Rejection
+from sync_agent.contract.status import Birth
+from sync_agent.contract.topics import DeviceId, Heard, Up, shard
+from sync_agent.fleet import alarms, presence
+from sync_agent.ingest import check, quarantine, reconcile, sink
+from sync_agent.ingest.answers import Answers, Office, Post, ruling
+from sync_agent.ingest.check import Bad, Claim, Entry
+from sync_agent.ingest.inbox import Letter
+from sync_agent.ingest.keyring import Keyring
+from sync_agent.ingest.leases import Fence
+from sync_agent.ingest.seen import Seen
+from sync_agent.ingest.sink import Chain, Key, Staged
+from sync_agent.ingest.verifiers import Verifiers
 from sync_agent.registry.database import Database
-from sync_agent.registry.rules import RuleBook
-from sync_agent.registry.tables import DeviceSeen, Quarantine, RecordRow
+from sync_agent.registry.tables import AlarmKind, ClockDoubt
 
 log = structlog.get_logger(__name__)
 
-KEPT_BYTES: Final = 64 * 1024
-"""So much of a message that is no record is kept."""
+PASSING: Final = (OperationalError, InterfaceError, InternalError)
+"""The database is away, locked, full or read-only: nothing is wrong with what it was given, and it is given again."""
 
-
-@dataclass(slots=True)
-class Answer:
-    """What is to be said to one device about one epoch of it ("" when nothing could be read)."""
-
-    rulings: dict[int, Ruling] = field(default_factory=dict)
-    rejections: dict[str, Rejection] = field(default_factory=dict)
-
-
-Answers = defaultdict[tuple[DeviceId, str], Answer]
+AHEAD: Final = timedelta(minutes=5)
+"""A clock may be so far ahead of the centre's, or behind the enrolment, without a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """A signed receipt, ready to be said."""
+class Checked:
+    """One thing that came: a record, what cannot be one, or what a device says of itself.
 
-    topic: str
-    payload: bytes
+    Attributes:
+        letter: the message that it came in.
+        what: the record; why there is none; or, for a word of the device, where it came from.
+        enrolled_at: since when the device of a record is known.
+    """
+
+    letter: Letter
+    what: Entry | Bad | Heard
+    enrolled_at: datetime | None = None
+
+
+class Poisoned(Exception):
+    """The database refuses a batch for what is in it, or this program fails at it: one of it is to blame, not the database."""
 
 
 class Clerk:
-    """Applies batches. One at a time; several clerks on one database are safe, the key is the ledger's."""
+    """Holds batches; may be used from several threads. Several clerks on one database are safe, the key is the ledger's."""
 
-    def __init__(
-        self,
-        database: Database,
-        book: RuleBook,
-        *,
-        tenant: Tenant,
-        registry_key: OKPKey,
-        receipt_key: OKPKey,
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, database: Database, office: Office, verifiers: Verifiers, fence: Fence) -> None:
         """Make a clerk.
 
         Args:
             database: the registry.
-            book: what the operator has settled for the rules.
-            tenant: whose devices.
-            registry_key: private X25519 key that personal parts are sealed to.
-            receipt_key: private Ed25519 key that receipts are signed with.
-            now: the clock, UTC.
+            office: who answers.
+            verifiers: check the signatures.
+            fence: raises `LostShard` in a transaction for shards that are another agent's.
         """
         self._database = database
-        self._book = book
-        self._tenant = tenant
-        self._registry_key = registry_key
-        self._receipt_key = receipt_key
-        self._now = now
+        self._office = office
+        self._verifiers = verifiers
+        self._fence = fence
+        self._keyring = Keyring(database)
 
     def take(self, letters: Sequence[Letter]) -> list[Post]:
-        """Take a batch in; when this returns it is committed and may be acknowledged.
+        """Hold a batch; when this returns it is committed and may be acknowledged, and then the posts may be said.
 
         Raises:
-            OperationalError, InterfaceError: the database is away or locked; nothing was applied, try the batch again.
+            OperationalError, InterfaceError, InternalError: the database is away, locked or read-only. Try the batch again: what
+                was held of it before is a harmless repeat.
+            LostShard: a shard of the batch is not held here any more; nothing was written.
         """
-        answers: Answers = defaultdict(Answer)
+        return self.hold(self.check(letters))
+
+    def check(self, letters: Sequence[Letter]) -> list[Checked]:
+        """Verify a batch, outside of any lock. Reads keys that were never seen before, writes nothing.
+
+        Raises:
+            OperationalError, InterfaceError: as `take`.
+        """
+        checked: list[Checked] = []
+        named: list[tuple[Letter, Heard, str]] = []
+        for letter in letters:
+            heard = check.place(letter.topic, self._office.tenant)
+            if isinstance(heard, Bad) or heard.what is not Up.RECORD:
+                checked.append(Checked(letter, heard))
+                continue
+            kid = check.named_key(letter.payload, heard.device)
+            if isinstance(kid, Bad):
+                checked.append(Checked(letter, kid))
+            else:
+                named.append((letter, heard, kid))
+        keys = self._keyring.find(kid for _, _, kid in named)
+        claims: list[tuple[Letter, Claim]] = []
+        for letter, heard, kid in named:
+            claim = check.claim(letter.payload, heard, kid, keys)
+            if isinstance(claim, Bad):
+                checked.append(Checked(letter, claim))
+            else:
+                claims.append((letter, claim))
+        verified = self._verifiers.verify([claim for _, claim in claims])
+        for (letter, claim), found in zip(claims, verified, strict=True):
+            checked += [Checked(letter, one, keys[claim.kid].enrolled_at) for one in found]
+        return checked
+
+    def hold(self, checked: Sequence[Checked]) -> list[Post]:
+        """Put a verified batch into the ledger, all or nothing; what cannot be stored for its own sake is set aside.
+
+        Raises:
+            OperationalError, InterfaceError, InternalError, LostShard: as `take`.
+        """
+        try:
+            return self._commit(checked)
+        except Poisoned as poisoned:
+            if len(checked) > 1:
+                middle = len(checked) // 2
+                return self.hold(checked[:middle]) + self.hold(checked[middle:])
+            cause = type(poisoned.__cause__).__name__
+            log.error("record.set-aside", failure=cause, exc_info=poisoned.__cause__)
+            # The bytes are kept and the device is told nothing, so that it sends again: a repaired program takes them in.
+            return self._commit([Checked(checked[0].letter, Bad(None, Fault.INTERNAL, cause))])
+
+    def _commit(self, checked: Sequence[Checked]) -> list[Post]:
         with self._database.write() as session:
-            for letter in letters:
-                heard = place(letter.topic, self._tenant)
-                if isinstance(heard, Bad):
-                    self._quarantine(session, letter, heard, answers)
-                elif heard.what is Up.RECORD:
-                    self._take_record(session, letter, heard, answers)
-                else:
-                    self._take_status(session, letter, heard, answers)
-            return [self._post(session, device, epoch, answer) for (device, epoch), answer in answers.items()]
+            self._fence(session, _shards(checked))
+            try:
+                return _Batch(session, self._office, self._office.now()).write(checked)
+            except PASSING:
+                raise
+            except Exception as failure:
+                raise Poisoned from failure
 
-    def _take_record(self, session: Session, letter: Letter, heard: Heard, answers: Answers) -> None:
-        checked = check(letter.payload, heard, letter.received_at, lambda kid: _find_key(session, kid))
-        if isinstance(checked, Bad):
-            self._quarantine(session, letter, checked, answers)
+
+class _Batch:
+    """One transaction of the clerk."""
+
+    def __init__(self, session: Session, office: Office, now: datetime) -> None:
+        self._session = session
+        self._office = office
+        self._now = now
+        self._answers = Answers()
+        self._alarms = alarms.Gathered()
+        self._seen: dict[Chain, Seen] = {}
+
+    def write(self, checked: Sequence[Checked]) -> list[Post]:
+        """Write everything and return what is to be said of it."""
+        words = [(one.letter, one.what) for one in checked if isinstance(one.what, Heard)]
+        births = [birth for letter, heard in words if (birth := self._take_word(letter, heard)) is not None]
+        self._doubt(births)
+        self._take_records([one for one in checked if isinstance(one.what, Entry)])
+        for one in checked:
+            if isinstance(one.what, Bad):
+                self._quarantine(one.letter, one.what)
+        for device, said in births:
+            self._answers.about(device, said.epoch).reconciles = (said.nonce, said.last_seq)
+        self._alarms.sound(self._session, self._now)
+        self._seen |= reconcile.seen(self._session, set(self._answers.chains) - self._seen.keys())
+        return list(self._answers.posts(self._seen, self._office))
+
+    def _take_records(self, records: Sequence[Checked]) -> None:
+        if not records:
             return
-        try:
-            ruling = self._apply_alone(session, letter, checked)
-        except Refused as refused:
-            self._quarantine(session, letter, Bad(heard.device, refused.fault, refused.detail), answers)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as failure:
-            # A fault of ours in one record must not hold up the others; its bytes are kept and the device sends it again.
-            log.exception("record.rules-failed", kind=checked.record.event.kind, failure=type(failure).__name__)
-            self._quarantine(session, letter, Bad(None, Fault.INTERNAL, type(failure).__name__), answers)
+        first: dict[Key, Checked] = {}
+        for one in records:
+            first.setdefault(_entry(one).key, one)
+        sink.stage(self._session, [Staged(_entry(one), one.letter.received_at, self._clock(one)) for one in first.values()])
+        shut_out = sink.shut_out(self._session)
+        before = sink.lock_seen(self._session, self._now)
+        fresh = sink.merge(self._session)
+        held = {key: _entry(first[key]).digest for key in fresh}
+        repeats = sink.held(self._session) if len(fresh) < len(records) else {}
+        held |= {key: row.digest for key, row in repeats.items()}
+        for one in records:
+            key = _entry(one).key
+            if key in shut_out:
+                self._refuse_revoked(one, shut_out[key])
+            elif held.get(key) != _entry(one).digest:
+                self._refuse_second(one, key in held)
+            else:
+                answer = self._answers.about(*key[:2])
+                if key in repeats and repeats[key].standing is not None:
+                    answer.rulings[key[2]] = ruling(repeats[key])
+        self._mark_seen(before, fresh)
+        self._warn_of_breaks(fresh, first)
+        log.info("records.held", fresh=len(fresh), repeats=len(records) - len(fresh), chains=len(before))
+
+    def _mark_seen(self, before: dict[Chain, Seen], fresh: Iterable[Key]) -> None:
+        came: dict[Chain, list[int]] = {}
+        for device, epoch, seq in fresh:
+            came.setdefault((device, epoch), []).append(seq)
+        after = {chain: before[chain].with_more(seqs, self._now) for chain, seqs in came.items()}
+        sink.write_seen(self._session, after, self._now)
+        self._seen |= before | after
+
+    def _warn_of_breaks(self, fresh: set[Key], first: dict[Key, Checked]) -> None:
+        backwards = []
+        for found in sink.breaks(self._session):
+            device, epoch, seq = found.key
+            if found.key not in fresh and (device, epoch, seq - 1) not in fresh:
+                continue  # a repeat: it was said when it came first
+            if found.is_chain:
+                self._alarms.add(AlarmKind.BROKEN_CHAIN, DeviceId(device), epoch, f"record {seq} does not name the one before it")
+            if found.is_clock:
+                backwards.append(found.key)
+                self._alarms.add(AlarmKind.CLOCK, DeviceId(device), ClockDoubt.BACKWARDS, f"record {seq} of epoch {epoch}")
+        sink.mark_backwards(self._session, backwards)
+
+    def _clock(self, one: Checked) -> ClockDoubt | None:
+        """Say what is wrong with a record's clock by itself. A record that comes late may be of long ago."""
+        entry, received_at = _entry(one), one.letter.received_at
+        if entry.time - received_at > AHEAD:
+            doubt = ClockDoubt.AHEAD
+        elif one.enrolled_at is not None and one.enrolled_at - entry.time > AHEAD:
+            doubt = ClockDoubt.BEHIND
         else:
-            answers[heard.device, checked.record.event.epoch].rulings[ruling.seq] = ruling
+            return None
+        age = "never set" if entry.clock_age_s is None else f"set {entry.clock_age_s} s before"
+        off_s = round((entry.time - received_at).total_seconds())
+        self._alarms.add(AlarmKind.CLOCK, entry.device, doubt, f"record {entry.seq} is {off_s} s from its arrival; clock {age}")
+        return doubt
 
-    def _apply_alone(self, session: Session, letter: Letter, good: Good) -> Ruling:
-        """Apply a record so that its failure undoes nothing but itself.
+    def _refuse_revoked(self, one: Checked, kid: str) -> None:
+        entry = _entry(one)
+        self._alarms.add(AlarmKind.REVOKED_STILL_SENDING, entry.device, kid, f"record {entry.seq} of epoch {entry.epoch}")
+        self._quarantine(one.letter, _bad(entry, Fault.REVOKED_KEY, "signed with a revoked key"))
 
-        Raises:
-            Refused: the same key with other bytes, or a personal part that does not open.
-        """
+    def _refuse_second(self, one: Checked, is_held: bool) -> None:
+        entry = _entry(one)
+        where = f"sequence {entry.seq} of epoch {entry.epoch}"
+        detail = f"{where} is held with other bytes" if is_held else f"the id of {where} is held at another place"
+        self._alarms.add(AlarmKind.EQUIVOCATION, entry.device, entry.epoch, detail)
+        self._quarantine(one.letter, _bad(entry, Fault.EQUIVOCATION, detail))
+
+    def _take_word(self, letter: Letter, heard: Heard) -> tuple[DeviceId, Birth] | None:
+        """Take what a device says of itself; return a birth that wants an answer."""
         try:
-            with session.begin_nested():
-                return self._apply(session, letter, good)
-        except IntegrityError:
-            # Another clerk met the same new row at the same moment; now it can be seen.
-            with session.begin_nested():
-                return self._apply(session, letter, good)
+            said = presence.take(self._session, heard.device, heard.what, letter.payload, letter.received_at)
+        except presence.Unfit as unfit:
+            self._quarantine(letter, Bad(None, Fault.BAD_CONTENT, str(unfit)))
+            return None
+        return (heard.device, said) if isinstance(said, Birth) and said.nonce else None
 
-    def _apply(self, session: Session, letter: Letter, good: Good) -> Ruling:
-        """Apply a record once; answer a repeat as the first time.
+    def _doubt(self, births: Sequence[tuple[DeviceId, Birth]]) -> None:
+        """Compare births with what was held before this batch."""
+        for device, birth in births:
+            if doubt := reconcile.doubt(self._session, device, birth):
+                self._alarms.add(AlarmKind.ROLLED_BACK, device, birth.epoch, doubt)
 
-        Raises:
-            Refused: the same key with other bytes, or a personal part that does not open.
-        """
-        event = good.record.event
-        same = (RecordRow.device_id == good.device, RecordRow.epoch == event.epoch, RecordRow.seq == event.seq)
-        first = session.scalars(select(RecordRow).where(*same)).first() or session.get(RecordRow, event.id)
-        if first is not None:
-            if first.digest != good.record.digest:
-                raise Refused(Fault.EQUIVOCATION, f"sequence {event.seq} of epoch {event.epoch} is held with other bytes")
-            return _ruling(first)
-        personal = good.record.personal(self._registry_key)
-        judged = rules.apply(session, good.record, personal, self._book, self._now())
-        row = RecordRow(
-            id=event.id,
-            device_id=good.device,
-            epoch=event.epoch,
-            seq=event.seq,
-            digest=good.record.digest,
-            prev=event.prev,
-            boot=event.boot,
-            kind=event.kind,
-            time=event.time,
-            clock_age_s=event.clockage,
-            received_at=letter.received_at,
-            kid=good.kid,
-            message=letter.payload,
-            site_id=judged.site_id,
-            person_id=judged.person_id,
-            standing=judged.standing,
-            code=judged.code,
-            effective_from=judged.effective_from,
-            case_number=judged.case_number,
-        )
-        session.add(row)
-        _mark_seen(session, good.device, event.epoch, event.seq, self._now())
-        session.flush()
-        log.info("record.applied", device=good.device, kind=event.kind, seq=event.seq, standing=judged.standing.value)
-        return _ruling(row)
-
-    def _take_status(self, session: Session, letter: Letter, heard: Heard, answers: Answers) -> None:
-        fault = presence.take(session, heard.device, heard.what, letter.payload, letter.received_at)
-        if fault is not None:
-            self._quarantine(session, letter, Bad(None, Fault.BAD_CONTENT, fault), answers)
-
-    def _quarantine(self, session: Session, letter: Letter, bad: Bad, answers: Answers) -> None:
-        """Keep what cannot become a record, once however often it comes, and tell the device."""
-        whole, topic = sha256(letter.payload).hexdigest(), letter.topic[:256]
-        log.warning("message.quarantined", device=bad.device, fault=bad.fault.value, size=len(letter.payload))
-        key = (Quarantine.sha256 == whole, Quarantine.fault == bad.fault, Quarantine.topic == topic)
-        known = session.scalars(select(Quarantine).where(*key)).first()
-        if known is not None:
-            known.times, known.last_at = known.times + 1, letter.received_at
-        else:
-            session.add(
-                Quarantine(
-                    topic=topic,
-                    fault=bad.fault,
-                    detail=bad.detail[:500],
-                    sha256=whole,
-                    size=len(letter.payload),
-                    raw=letter.payload[:KEPT_BYTES],
-                    at=letter.received_at,
-                    last_at=letter.received_at,
-                )
-            )
-            session.flush()
+    def _quarantine(self, letter: Letter, bad: Bad) -> None:
+        whole = quarantine.keep(self._session, letter, bad)
         if bad.device is not None:
-            answers[bad.device, ""].rejections[whole] = Rejection(message_sha256=whole, fault=bad.fault)
-
-    def _post(self, session: Session, device: DeviceId, epoch: str, answer: Answer) -> Post:
-        seen = session.get(DeviceSeen, (device, epoch))
-        receipt = Receipt(
-            device=device,
-            epoch=epoch,
-            upto=seen.upto if seen else 0,
-            gaps=tuple((first, last) for first, last in seen.gaps) if seen else (),
-            rulings=tuple(answer.rulings.values()),
-            rejections=tuple(answer.rejections.values()),
-            at=self._now(),
-        )
-        return Post(topics.down(self._tenant, device, Down.RECEIPT), receipts.write(receipt, self._receipt_key))
+            epoch = bad.place[0] if bad.place else ""
+            rejection = Rejection(message_sha256=whole, digest=bad.digest, fault=bad.fault)
+            self._answers.about(bad.device, epoch).rejections.append(rejection)
 
 
-def _find_key(session: Session, kid: str) -> RecordKey | None:
-    row = keys.find(session, kid)
-    return None if row is None else RecordKey(DeviceId(row.device_id), OKPKey.import_key(row.public_key), row.revoked_at)
+def _entry(one: Checked) -> Entry:
+    if not isinstance(one.what, Entry):
+        raise TypeError("not a record")
+    return one.what
 
 
-def _mark_seen(session: Session, device: DeviceId, epoch: str, seq: int, now: datetime) -> None:
-    seen = session.get(DeviceSeen, (device, epoch), with_for_update=True)
-    if seen is None:
-        seen = DeviceSeen(device_id=device, epoch=epoch, upto=0, gaps=[], updated_at=now)
-        session.add(seen)
-    upto, gaps = with_one_more(seen.upto, [(first, last) for first, last in seen.gaps], seq)
-    seen.upto, seen.gaps, seen.updated_at = upto, [list(gap) for gap in gaps], now
+def _bad(entry: Entry, fault: Fault, detail: str) -> Bad:
+    return Bad(entry.device, fault, detail, digest=entry.digest, place=(entry.epoch, entry.seq), content=entry.message)
 
 
-def _ruling(row: RecordRow) -> Ruling:
-    return Ruling(
-        seq=row.seq,
-        digest=row.digest,
-        standing=row.standing,
-        code=row.code,
-        effective_from=row.effective_from,
-        case=row.case_number,
-    )
+def _shards(checked: Iterable[Checked]) -> set[int]:
+    """Return the shards that a batch writes for; what came on no proper topic is nobody's."""
+    return {shard(one.what.device) for one in checked if one.what.device is not None}

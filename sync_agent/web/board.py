@@ -123,6 +123,7 @@ class RecordView:
     Attributes:
         result: namespace and word of what the device found, for instance ("outcome", "match"); None where there is none to tell.
         name, number: masked.
+        standing: None until the rules have judged it.
     """
 
     id: str
@@ -135,7 +136,7 @@ class RecordView:
     number: str
     at: datetime
     received_at: datetime
-    standing: Standing
+    standing: Standing | None
     code: Code | None
     effective_from: datetime | None
     case_number: str | None
@@ -180,7 +181,7 @@ def _missing(session: Session) -> dict[str, int]:
     """Return how many records each device is missing, devices without a gap left out."""
     missing: dict[str, int] = {}
     for seen in session.scalars(select(DeviceSeen).where(cast(DeviceSeen.gaps, String) != "[]")):
-        missing[seen.device_id] = missing.get(seen.device_id, 0) + sum(last - first + 1 for first, last in seen.gaps)
+        missing[seen.device_id] = missing.get(seen.device_id, 0) + sum(gap["last"] - gap["first"] + 1 for gap in seen.gaps)
     return missing
 
 

@@ -36,7 +36,7 @@ from sync_agent.contract.kinds import (
     Provenance,
     Verification,
 )
-from sync_agent.contract.topics import DeviceId, Tenant
+from sync_agent.contract.topics import DeviceId, Tenant, shard
 from sync_agent.registry import rules
 from sync_agent.registry.database import Database
 from sync_agent.registry.rules import Applied, RuleBook
@@ -202,6 +202,7 @@ class World:
             RecordRow(
                 id=event.id,
                 device_id=DEVICE,
+                shard=shard(DEVICE),
                 epoch=event.epoch,
                 seq=event.seq,
                 digest=record.digest,

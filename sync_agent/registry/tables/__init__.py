@@ -8,11 +8,12 @@ from sync_agent.registry.tables.fleet import (
     DeviceKey,
     DeviceSeen,
     DeviceStatus,
+    GapLine,
     PartLine,
     Site,
     part_lines,
 )
-from sync_agent.registry.tables.ledger import AuditEvent, Quarantine, RecordRow
+from sync_agent.registry.tables.ledger import AuditEvent, ClockDoubt, Quarantine, RecordRow
 from sync_agent.registry.tables.people import (
     AttendanceRow,
     CaseKind,
@@ -24,6 +25,7 @@ from sync_agent.registry.tables.people import (
     VerificationRow,
 )
 from sync_agent.registry.tables.shards import LiveAgent, Shard
+from sync_agent.registry.tables.trust import DeviceTrust, Invitation, RenewalSeen, TrustList
 
 __all__ = [
     "Alarm",
@@ -33,11 +35,15 @@ __all__ = [
     "Base",
     "CaseKind",
     "CaseState",
+    "ClockDoubt",
     "Device",
     "DeviceCertificate",
     "DeviceKey",
     "DeviceSeen",
     "DeviceStatus",
+    "DeviceTrust",
+    "GapLine",
+    "Invitation",
     "LibraryStatus",
     "LiveAgent",
     "PartLine",
@@ -45,9 +51,11 @@ __all__ = [
     "Personnel",
     "Quarantine",
     "RecordRow",
+    "RenewalSeen",
     "ReviewCase",
     "Shard",
     "Site",
+    "TrustList",
     "VerificationRow",
     "part_lines",
 ]

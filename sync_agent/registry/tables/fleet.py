@@ -51,7 +51,7 @@ class DeviceKey(Base):
 
 
 class DeviceCertificate(Base):
-    """A TLS certificate that was issued to a device."""
+    """A TLS certificate that was issued to a device; what is empty was issued by an older release."""
 
     __tablename__ = "device_certificate"
     __table_args__ = (Index(None, "device_id"),)
@@ -60,6 +60,18 @@ class DeviceCertificate(Base):
     device_id: Mapped[str] = mapped_column(ForeignKey("device.id"))
     valid_until: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    issued_at: Mapped[datetime | None]
+    pem: Mapped[str] = mapped_column(String(4096), default="")
+    key_digest: Mapped[str] = mapped_column(String(64), default="", doc="SHA-256 of its public key: asked again, given again.")
+    issuer: Mapped[str] = mapped_column(String(64), default="", doc="SHA-256 of the certificate of the CA that signed it.")
+
+
+class GapLine(TypedDict):
+    """Missing records of a chain, as kept in `DeviceSeen.gaps`; both ends included."""
+
+    first: int
+    last: int
+    since: str
 
 
 class DeviceSeen(Base):
@@ -70,7 +82,7 @@ class DeviceSeen(Base):
     device_id: Mapped[str] = mapped_column(ForeignKey("device.id"), primary_key=True)
     epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
     upto: Mapped[int] = mapped_column(default=0, doc="Highest sequence that is committed.")
-    gaps: Mapped[list[list[int]]] = mapped_column(Json, default=list, doc="Missing ranges below it, both ends included.")
+    gaps: Mapped[list[GapLine]] = mapped_column(Json, default=list, doc="What is missing below it.")
     updated_at: Mapped[datetime]
 
 
@@ -101,6 +113,7 @@ class DeviceStatus(Base):
     epoch: Mapped[str] = mapped_column(String(16), default="")
     last_seq: Mapped[int] = mapped_column(default=0, doc="Last record it says it has signed in that epoch.")
     last_digest: Mapped[str] = mapped_column(String(64), default="")
+    nonce: Mapped[str] = mapped_column(String(64), default="", doc="Of its last birth: the broker gives a birth again and again.")
     queue: Mapped[int] = mapped_column(default=0, doc="Records it holds without receipt.")
     oldest_at: Mapped[datetime | None] = mapped_column(doc="When the oldest of them was made.")
     telemetry_at: Mapped[datetime | None]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import alarms
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AlarmKind
@@ -15,7 +16,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("device", [DEVICE, None])
-def test_the_same_thing_again_counts_up_the_alarm_that_is_open(database: Database, device: alarms.DeviceId | None) -> None:
+def test_the_same_thing_again_counts_up_the_alarm_that_is_open(database: Database, device: DeviceId | None) -> None:
     with database.write() as session:
         alarms.sound(session, AlarmKind.CLOCK, device, "far", "one", NOW)
         alarms.sound(session, AlarmKind.CLOCK, device, "far", "two", LATER, times=3)

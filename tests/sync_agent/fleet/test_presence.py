@@ -147,7 +147,7 @@ def test_a_revoked_device_is_that_above_all(status: DeviceStatus) -> None:
     assert look(status, NOW, FLEET, NOW) == Seen(Presence.REVOKED, NOW)
 
 
-def take(world: World, what: Up, payload: bytes, device: DeviceId = DEVICE) -> str | None:
+def take(world: World, what: Up, payload: bytes, device: DeviceId = DEVICE) -> presence.Said | None:
     with world.database.write() as session:
         return presence.take(session, device, what, payload, NOW)
 
@@ -158,9 +158,9 @@ def row(world: World) -> DeviceStatus | None:
 
 
 def test_what_a_device_says_is_kept(world: World) -> None:
-    assert take(world, Up.BIRTH, birth(1).model_dump_json().encode()) is None
-    assert take(world, Up.STATE, State(boot=1, link=Link.ONLINE).model_dump_json().encode()) is None
-    assert take(world, Up.TELEMETRY, telemetry(0, queue=4, reader=PartState.WELL).model_dump_json().encode()) is None
+    assert take(world, Up.BIRTH, birth(1).model_dump_json().encode()) == birth(1)
+    take(world, Up.STATE, State(boot=1, link=Link.ONLINE).model_dump_json().encode())
+    take(world, Up.TELEMETRY, telemetry(0, queue=4, reader=PartState.WELL).model_dump_json().encode())
     kept = row(world)
     assert kept is not None
     assert (kept.link, kept.queue, kept.parts["reader"]["state"]) == (Link.ONLINE, 4, "well")
@@ -182,7 +182,8 @@ def test_the_code_of_a_fault_is_known_whichever_comes_first_telemetry_or_the_rec
     "payload", [b"{}", b"\xff\x00", b"[" * 5000, b'{"boot": 0, "link": "offline"}', b'{"boot": 1, "link": "gone"}']
 )
 def test_what_does_not_fit_is_said_and_changes_nothing(world: World, payload: bytes) -> None:
-    assert (take(world, Up.STATE, payload) or "").startswith("state: ")
+    with pytest.raises(presence.Unfit, match=r"^state: "):
+        take(world, Up.STATE, payload)
     assert row(world) is None
 
 
@@ -198,4 +199,5 @@ def test_a_device_that_nobody_knows_leaves_no_trace(world: World) -> None:
 
 
 def test_a_record_is_not_about_presence(world: World) -> None:
-    assert take(world, Up.RECORD, b"x") == "rec is not about presence"
+    with pytest.raises(presence.Unfit, match="rec is not about presence"):
+        take(world, Up.RECORD, b"x")

@@ -12,7 +12,7 @@ from sync_agent.contract.topics import DeviceId, Up
 from sync_agent.fleet import presence
 from sync_agent.fleet.presence import Presence
 from sync_agent.registry.database import Database
-from sync_agent.registry.tables import DeviceSeen, LibraryStatus
+from sync_agent.registry.tables import DeviceSeen, GapLine, LibraryStatus
 from sync_agent.settings import FleetSettings
 from sync_agent.web import board
 from sync_agent.web.board import Answer, Board, Tally
@@ -45,9 +45,10 @@ def look(world: World, seconds: float = 0) -> Board:
         return board.look(session, FleetSettings(), NOW + timedelta(seconds=seconds))
 
 
-def holds(world: World, upto: int, gaps: list[list[int]], epoch: str = EPOCH) -> None:
+def holds(world: World, upto: int, gaps: list[tuple[int, int]], epoch: str = EPOCH) -> None:
+    lines: list[GapLine] = [{"first": first, "last": last, "since": NOW.isoformat()} for first, last in gaps]
     with world.database.write() as session:
-        session.add(DeviceSeen(device_id=DEVICE, epoch=epoch, upto=upto, gaps=gaps, updated_at=NOW))
+        session.add(DeviceSeen(device_id=DEVICE, epoch=epoch, upto=upto, gaps=lines, updated_at=NOW))
 
 
 def says(world: World, said: Birth | State | Telemetry, device: DeviceId = DEVICE) -> None:
@@ -69,7 +70,7 @@ def test_nothing_is_here_at_first(world: World) -> None:
 
 
 def test_every_record_that_a_device_numbered_is_received_or_missing(world: World) -> None:
-    holds(world, 10, [[2, 3], [7, 7]])
+    holds(world, 10, [(2, 3), (7, 7)])
     holds(world, 5, [], "00000000000000bb")
     seen = look(world)
     assert (seen.tally.received, seen.tally.missing, seen.tally.answer) == (12, 3, Answer.MISSING)

@@ -22,7 +22,7 @@ ZHAXI = PEOPLE["zhaxi"]
 def says(world: World, clock: Clock, said: Birth | State | Telemetry) -> None:
     what = {Birth: Up.BIRTH, State: Up.STATE, Telemetry: Up.TELEMETRY}[type(said)]
     with world.database.write() as session:
-        assert presence.take(session, DEVICE, what, said.model_dump_json().encode(), clock()) is None
+        assert presence.take(session, DEVICE, what, said.model_dump_json().encode(), clock()) == said
 
 
 def connects(world: World, clock: Clock) -> None:

@@ -1,0 +1,109 @@
+"""What is said to the devices after a transaction: one signed receipt for each device and epoch, whatever it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from joserfc.jwk import OKPKey
+from sqlalchemy import Row
+
+from sync_agent.contract import receipts, topics
+from sync_agent.contract.receipts import Receipt, Rejection, Ruling
+from sync_agent.contract.topics import DeviceId, Down, Tenant
+from sync_agent.ingest.seen import Seen
+from sync_agent.registry.tables import RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A signed receipt, ready to be said."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is to be said to one device about one epoch of it.
+
+    Attributes:
+        reconciles: nonce of the birth that is answered, and what the device says it has signed.
+    """
+
+    rulings: dict[int, Ruling] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+    reconciles: tuple[str, int] | None = None
+
+
+class Answers:
+    """What is to be said, gathered during a transaction; nothing is signed before it is known to be all."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[DeviceId, str], Answer] = {}
+
+    def about(self, device: str, epoch: str) -> Answer:
+        """Return what is to be said of a chain, to be added to; epoch "" for what cannot be placed."""
+        return self._answers.setdefault((DeviceId(device), epoch), Answer())
+
+    @property
+    def chains(self) -> list[tuple[str, str]]:
+        """The chains that something is said of."""
+        return [(device, epoch) for device, epoch in self._answers if epoch]
+
+    def posts(self, seen: Mapping[tuple[str, str], Seen], office: Office) -> Iterator[Post]:
+        """Yield the receipts.
+
+        Args:
+            seen: what is held of the chains.
+            office: who signs.
+        """
+        for (device, epoch), answer in self._answers.items():
+            held = seen.get((device, epoch), Seen())
+            nonce, last = answer.reconciles or ("", 0)
+            yield office.post(
+                Receipt(
+                    device=device,
+                    epoch=epoch,
+                    upto=held.upto,
+                    gaps=held.missing_up_to(last),
+                    rulings=tuple(answer.rulings.values()),
+                    rejections=tuple(answer.rejections),
+                    reconciles=nonce,
+                    at=office.now(),
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Who answers.
+
+    Attributes:
+        tenant: whose devices.
+        key: private Ed25519 key that receipts are signed with.
+        now: the clock, UTC.
+    """
+
+    tenant: Tenant
+    key: OKPKey
+    now: Callable[[], datetime]
+
+    def post(self, receipt: Receipt) -> Post:
+        """Sign a receipt."""
+        topic = topics.down(self.tenant, DeviceId(receipt.device), Down.RECEIPT)
+        return Post(topic, receipts.write(receipt, self.key))
+
+
+def ruling(row: RecordRow | Row[Any]) -> Ruling:
+    """Return what the rules said of a record that they have judged."""
+    return Ruling(
+        seq=row.seq,
+        digest=row.digest,
+        standing=row.standing,
+        code=row.code,
+        effective_from=row.effective_from,
+        case=row.case_number,
+    )

@@ -1,0 +1,223 @@
+"""The judge: gives the rules what is held, in the order it was signed, and writes what they make of it.
+
+Standing and effects of a record are written in one transaction; a crash before it leaves the record held and to be judged.
+Records are taken by chain in order of sequence, so that an attendance is judged after the verification that was signed before it,
+whatever order they arrived in; behind a fresh gap the judge waits a moment. A fault of ours at one record blocks no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from joserfc.jwk import OKPKey
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from sync_agent.contract import envelope
+from sync_agent.contract.codes import Code, Fault
+from sync_agent.contract.envelope import Record, Refused
+from sync_agent.contract.kinds import Part
+from sync_agent.contract.receipts import Standing
+from sync_agent.contract.topics import DeviceId, Tenant
+from sync_agent.fleet import alarms
+from sync_agent.ingest import reconcile
+from sync_agent.ingest.answers import Answers, Office, Post, ruling
+from sync_agent.ingest.clerk import PASSING
+from sync_agent.ingest.leases import Fence
+from sync_agent.ingest.seen import Seen
+from sync_agent.registry import rules
+from sync_agent.registry.database import Database
+from sync_agent.registry.rules import RuleBook
+from sync_agent.registry.tables import AlarmKind, RecordRow
+
+log = structlog.get_logger(__name__)
+
+PIECE: Final = 200
+"""Most records in one transaction."""
+
+PATIENCE: Final = timedelta(seconds=3)
+"""So long the record behind a gap waits for those before it."""
+
+RETRY_MAX: Final = timedelta(minutes=5)
+"""Longest wait between two tries at a record that the rules fail at."""
+
+
+class Judge:
+    """Judges what is held. One at a time in a process; several on one database are safe, each row is locked."""
+
+    def __init__(
+        self,
+        database: Database,
+        book: RuleBook,
+        office: Office,
+        registry_keys: Sequence[OKPKey],
+        holding: Callable[[], frozenset[int]],
+        fence: Fence,
+    ) -> None:
+        """Make a judge.
+
+        Args:
+            database: the registry.
+            book: what the operator has settled for the rules.
+            office: who answers.
+            registry_keys: private X25519 keys that personal parts are sealed to, the present one first.
+            holding: the shards whose records are to be judged here.
+            fence: raises `LostShard` in a transaction for shards that are another agent's.
+        """
+        self._database = database
+        self._book = book
+        self._office = office
+        self._registry_keys = registry_keys
+        self._holding = holding
+        self._fence = fence
+        self._after: tuple[int, str, str] | None = None
+
+    def work(self) -> list[Post]:
+        """Judge a piece of what is held; when this returns it is committed, and the posts may be said.
+
+        Returns:
+            The rulings, signed. Empty: there is nothing to judge now; what waits behind a gap or for another try is due later.
+
+        Raises:
+            OperationalError, InterfaceError, InternalError: the database is away, locked or read-only; nothing was written.
+            LostShard: a shard is not held here any more; nothing was written.
+        """
+        is_whole_round = False
+        while True:
+            is_whole_round = is_whole_round or self._after is None
+            posts = self._piece()
+            if posts or (is_whole_round and self._after is None):
+                return posts
+
+    def _piece(self) -> list[Post]:
+        """Judge the next piece, chain by chain from where the last one ended."""
+        shards = self._holding()
+        if not shards or not self._is_any(shards):
+            self._after = None
+            return []
+        now = self._office.now()
+        with self._database.write() as session:
+            rows = self._next(session, shards, now)
+            self._fence(session, {row.shard for row in rows})
+            answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys, now).judge(rows)
+            seen = reconcile.seen(session, answers.chains)
+            posts = list(answers.posts(seen, self._office))
+        self._after = None if len(rows) < PIECE else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
+        return posts
+
+    def _is_any(self, shards: frozenset[int]) -> bool:
+        """Look without a lock whether anything is to be judged, so that an idle judge holds up nobody on SQLite."""
+        with self._database.read() as session:
+            asked = select(RecordRow.id).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards))
+            return session.scalar(asked.limit(1)) is not None
+
+    def _next(self, session: Session, shards: frozenset[int], now: datetime) -> Sequence[RecordRow]:
+        chain = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch)
+        is_due = or_(RecordRow.try_after.is_(None), RecordRow.try_after <= now)
+        asked = select(RecordRow).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards), is_due)
+        if self._after is not None:
+            asked = asked.where(tuple_(*chain) > tuple_(*self._after))
+        return session.scalars(asked.order_by(*chain, RecordRow.seq).limit(PIECE).with_for_update()).all()
+
+
+class _Sitting:
+    """One transaction of the judge."""
+
+    def __init__(self, session: Session, tenant: Tenant, book: RuleBook, registry_keys: Sequence[OKPKey], now: datetime) -> None:
+        self._session = session
+        self._tenant = tenant
+        self._book = book
+        self._registry_keys = registry_keys
+        self._now = now
+        self._alarms = alarms.Gathered()
+
+    def judge(self, rows: Sequence[RecordRow]) -> Answers:
+        """Judge what is ripe among some locked rows, and return what is to be said of it."""
+        ripe = self._ripe(rows)
+        if not self._all_at_once(ripe):
+            self._alarms = alarms.Gathered()
+            for row in ripe:
+                self._alone(row)
+        self._alarms.sound(self._session, self._now)
+        answers = Answers()
+        for row in ripe:
+            if row.standing is not None:
+                log.info("record.applied", device=row.device_id, kind=row.kind, seq=row.seq, standing=row.standing.value)
+                answers.about(row.device_id, row.epoch).rulings[row.seq] = ruling(row)
+        return answers
+
+    def _ripe(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
+        """Leave out what is behind a fresh gap: those before it are probably on their way."""
+        seen = reconcile.seen(self._session, {(row.device_id, row.epoch) for row in rows})
+        ready = {chain: _ready(held, self._now) for chain, held in seen.items()}
+        return [row for row in rows if row.seq <= ready[row.device_id, row.epoch]]
+
+    def _all_at_once(self, rows: Sequence[RecordRow]) -> bool:
+        """Apply every record under one savepoint, which is quick; say whether it went well. Otherwise nothing happened."""
+        try:
+            with self._session.begin_nested():
+                for row in rows:
+                    self._apply(row)
+                self._session.flush()
+        except PASSING:
+            raise
+        except Exception:
+            return False  # which of them it was is found out, and logged, one by one
+        return True
+
+    def _alone(self, row: RecordRow) -> None:
+        """Apply one record under its own savepoint; a fault of ours is noted at it, and it is tried again later."""
+        try:
+            with self._session.begin_nested():
+                self._apply(row)
+                self._session.flush()
+        except PASSING:
+            raise
+        except Exception as failure:
+            row.tries += 1
+            row.try_after = self._now + min(RETRY_MAX, timedelta(seconds=2.0 ** min(row.tries, 16)))
+            log.exception("record.rules-failed", kind=row.kind, tries=row.tries, failure=type(failure).__name__)
+            detail = f"{type(failure).__name__} at record {row.seq} of epoch {row.epoch}, tried {row.tries} times"
+            self._alarms.add(AlarmKind.NOT_JUDGED, DeviceId(row.device_id), row.kind, detail)
+
+    def _apply(self, row: RecordRow) -> None:
+        """Have the rules decide about a record and note it in its row.
+
+        One whose personal part does not open, or holds something else than its kind, stays in the ledger as evidence and is
+        refused: it was signed, and the device cannot make it better by sending it again.
+        """
+        source = self._tenant, DeviceId(row.device_id)
+        record = envelope.parse(envelope.payload_of(row.message), *source)
+        try:
+            personal = self._open(record)
+        except Refused as refused:
+            row.standing, row.code = Standing.REFUSED, Code.UNREADABLE
+            detail = f"record {row.seq} of epoch {row.epoch}: {refused.detail}"
+            self._alarms.add(AlarmKind.UNREADABLE, source[1], refused.fault, detail)
+            return
+        applied = rules.apply(self._session, record, personal, self._book, self._now)
+        row.site_id, row.person_id = applied.site_id, applied.person_id
+        row.standing, row.code = applied.standing, applied.code
+        row.effective_from, row.case_number = applied.effective_from, applied.case_number
+
+    def _open(self, record: Record) -> Part:
+        """Open a personal part with the key it was sealed to.
+
+        Raises:
+            Refused: none opens it, or what is inside is not of the kind.
+        """
+        for key in self._registry_keys:
+            try:
+                return record.personal(key)
+            except Refused as refused:
+                if refused.fault is not Fault.CANNOT_OPEN:
+                    raise
+        raise Refused(Fault.CANNOT_OPEN, f"none of {len(self._registry_keys)} keys of the registry opens it")
+
+
+def _ready(held: Seen, now: datetime) -> int:
+    """Return up to where a chain may be judged: to the first gap that is fresh."""
+    return min((gap.first for gap in held.gaps if now - gap.since < PATIENCE), default=held.upto)

@@ -1,0 +1,56 @@
+"""Reconciliation: what a device says it has signed, compared with what the centre holds of it.
+
+A device says its last sequence and digest on every connection and once a day. The answer is a receipt that repeats the nonce and
+names everything that is missing, so that what every other layer lost is sent again. A device that says less, or other, than the
+centre holds was rolled back or is a copy: a person must look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from sync_agent.contract.status import Birth
+from sync_agent.contract.topics import DeviceId
+from sync_agent.ingest.seen import Seen
+from sync_agent.ingest.sink import Chain
+from sync_agent.registry.tables import DeviceSeen, DeviceStatus, RecordRow
+
+
+def doubt(session: Session, device: DeviceId, birth: Birth) -> str | None:
+    """Compare a birth with what is held, the first time it is heard; return what does not fit.
+
+    The broker keeps births and gives them again when the device has long gone on: such a one says nothing new.
+
+    Args:
+        session: a write transaction in which `presence.take` took the birth, and no record yet that may have come after it.
+        device: whose.
+        birth: with a nonce.
+    """
+    status = session.get_one(DeviceStatus, device)
+    if status.nonce == birth.nonce or birth.boot < status.boot:
+        return None
+    status.nonce = birth.nonce
+    held = session.get(DeviceSeen, (device, birth.epoch))
+    if held is None:
+        return None
+    if birth.last_seq < held.upto:
+        return f"says it has signed up to {birth.last_seq}, the centre holds up to {held.upto}"
+    last = select(RecordRow.digest).where(
+        RecordRow.device_id == device, RecordRow.epoch == birth.epoch, RecordRow.seq == birth.last_seq
+    )
+    digest = session.scalar(last)
+    if digest is not None and digest != birth.last_digest:
+        return f"says another digest of record {birth.last_seq} than the centre holds"
+    return None
+
+
+def seen(session: Session, chains: Collection[Chain]) -> dict[Chain, Seen]:
+    """Return what is held of some chains; one of which nothing ever came is left out."""
+    if not chains:
+        return {}
+    asked = select(DeviceSeen.device_id, DeviceSeen.epoch, DeviceSeen.upto, DeviceSeen.gaps)
+    some = asked.where(tuple_(DeviceSeen.device_id, DeviceSeen.epoch).in_(list(chains)))
+    return {(device, epoch): Seen.of(upto, gaps) for device, epoch, upto, gaps in session.execute(some)}

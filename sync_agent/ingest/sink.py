@@ -1,0 +1,268 @@
+"""The one door of records into the ledger: a whole batch at once, what is held already left as it is.
+
+The batch goes into a temporary table and from there into the ledger with one statement (INSERT ... SELECT ... ON CONFLICT DO
+NOTHING). PostgreSQL's is filled by binary COPY, SQLite's by one executemany of the driver; all after that is the same on both.
+Questions about the batch are joins with that table, so their cost does not grow with the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    MetaData,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateTable
+
+from sync_agent.contract.envelope import GENESIS
+from sync_agent.contract.topics import shard
+from sync_agent.ingest.check import Entry
+from sync_agent.ingest.seen import Seen
+from sync_agent.registry.tables import ClockDoubt, DeviceKey, DeviceSeen, RecordRow
+
+Chain = tuple[str, str]
+"""Device and epoch."""
+
+Key = tuple[str, str, int]
+"""Device, epoch and sequence."""
+
+SET_BACK: Final = timedelta(minutes=1)
+"""A clock that the network sets may go back by so much without a doubt."""
+
+_RECORD: Final = RecordRow.metadata.tables["record"]
+_SEEN: Final = DeviceSeen.metadata.tables["device_seen"]
+
+_STAGED: Final = {
+    "id": "text",
+    "device_id": "text",
+    "shard": "int4",
+    "epoch": "text",
+    "seq": "int4",
+    "digest": "text",
+    "prev": "text",
+    "boot": "int4",
+    "kind": "text",
+    "time": "timestamptz",
+    "clock_age_s": "int4",
+    "clock": "text",
+    "received_at": "timestamptz",
+    "kid": "text",
+    "message": "bytea",
+    "site_id": "text",
+}
+"""Columns of the batch, with the types that PostgreSQL's binary COPY is told."""
+
+_BATCH: Final = Table(
+    "batch",
+    MetaData(),
+    *(Column(name, _RECORD.c[name].type, nullable=_RECORD.c[name].nullable) for name in _STAGED),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+_CHAIN: Final = (_BATCH.c.device_id, _BATCH.c.epoch)
+_KEY: Final = (*_CHAIN, _BATCH.c.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A record on its way into the ledger: when it came, and what is wrong with its clock by itself."""
+
+    entry: Entry
+    received_at: datetime
+    clock: ClockDoubt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A record does not go on from the one before it.
+
+    Attributes:
+        is_chain: its `prev` is not the digest of the one before.
+        is_clock: it was made before the one before, in the same start of the kiosk.
+    """
+
+    key: Key
+    is_chain: bool
+    is_clock: bool
+
+
+def stage(session: Session, batch: Iterable[Staged]) -> None:
+    """Lay a batch ready; no two of it may have the same place.
+
+    Raises:
+        DBAPIError: as any statement.
+    """
+    connection = session.connection()
+    connection.execute(CreateTable(_BATCH, if_not_exists=True))
+    rows = sorted(
+        map(_row, batch), key=lambda row: (row[1], row[3], row[4])
+    )  # in one order, so that no two agents wait for each other
+    driver: Any = connection.connection.driver_connection
+    with _as_sqlalchemy(session), closing(driver.cursor()) as cursor:
+        if connection.dialect.name == "postgresql":
+            with cursor.copy(f"COPY batch ({', '.join(_STAGED)}) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(list(_STAGED.values()))
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            cursor.execute("DELETE FROM batch")
+            cursor.executemany(f"INSERT INTO batch VALUES ({', '.join('?' * len(_STAGED))})", map(_for_sqlite, rows))
+
+
+def shut_out(session: Session) -> dict[Key, str]:
+    """Take out of the batch what came after its key was revoked; return the keys by place. What is held already stays in."""
+    revoked = exists().where(DeviceKey.kid == _BATCH.c.kid, DeviceKey.revoked_at <= _BATCH.c.received_at)
+    known = exists().where(_same_chain(0), _RECORD.c.digest == _BATCH.c.digest)
+    rows = session.execute(delete(_BATCH).where(revoked, ~known).returning(*_KEY, _BATCH.c.kid))
+    return {(device, epoch, seq): kid for device, epoch, seq, kid in rows}
+
+
+def lock_seen(session: Session, now: datetime) -> dict[Chain, Seen]:
+    """Return what is held of the chains of the batch; until the end of the transaction nobody else changes that."""
+    here = and_(_SEEN.c.device_id == _BATCH.c.device_id, _SEEN.c.epoch == _BATCH.c.epoch)
+    nothing = select(*_CHAIN, literal(0), literal([], _SEEN.c.gaps.type), literal(now, _SEEN.c.updated_at.type))
+    absent = nothing.where(~exists().where(here)).distinct().order_by(*_CHAIN)
+    session.execute(_insert_absent(session, _SEEN, ["device_id", "epoch", "upto", "gaps", "updated_at"], absent))
+    asked = (
+        select(_SEEN.c.device_id, _SEEN.c.epoch, _SEEN.c.upto, _SEEN.c.gaps)
+        .where(tuple_(_SEEN.c.device_id, _SEEN.c.epoch).in_(select(*_CHAIN)))
+        .order_by(_SEEN.c.device_id, _SEEN.c.epoch)
+        .with_for_update()
+    )
+    return {(device, epoch): Seen.of(upto, gaps) for device, epoch, upto, gaps in session.execute(asked)}
+
+
+def merge(session: Session) -> set[Key]:
+    """Put the batch into the ledger; return the places that were not held before."""
+    batch = select(*(_BATCH.c[name] for name in _STAGED), literal(0)).where(true()).order_by(*_KEY)
+    place = (_RECORD.c.device_id, _RECORD.c.epoch, _RECORD.c.seq)
+    rows = session.execute(_insert_absent(session, _RECORD, [*_STAGED, "tries"], batch).returning(*place))
+    return {(device, epoch, seq) for device, epoch, seq in rows}
+
+
+def held(session: Session) -> dict[Key, Row[Any]]:
+    """Return the ledger's row for every place of the batch that is taken: its digest and what the rules said of it."""
+    columns = ("device_id", "epoch", "seq", "digest", "standing", "code", "effective_from", "case_number")
+    asked = select(*(_RECORD.c[name] for name in columns)).join_from(_BATCH, _RECORD, _same_chain(0))
+    return {(row.device_id, row.epoch, row.seq): row for row in session.execute(asked)}
+
+
+def breaks(session: Session) -> list[Break]:
+    """Return where the ledger does not go on from one record to the next, around the records of the batch.
+
+    Looked at from every record to the one before it and to the one after it, which may have come earlier.
+    """
+    found = {
+        key: Break(key, is_chain=True, is_clock=False)
+        for key in map(_key, session.execute(select(*_KEY).where(_BATCH.c.seq == 1, _BATCH.c.prev != GENESIS)))
+    }
+    for earlier, later, step in ((_RECORD, _BATCH, -1), (_BATCH, _RECORD, +1)):
+        is_chain = later.c.prev != earlier.c.digest
+        is_clock = and_(later.c.boot == earlier.c.boot, later.c.time < earlier.c.time)
+        pairs = select(
+            later.c.device_id, later.c.epoch, later.c.seq, is_chain, is_clock, later.c.time, earlier.c.time.label("before")
+        )
+        wrong = pairs.join_from(_BATCH, _RECORD, _same_chain(step)).where(or_(is_chain, is_clock))
+        for device, epoch, seq, breaks_chain, goes_back, time, before in session.execute(wrong):
+            is_back = bool(goes_back) and before - time > SET_BACK
+            if breaks_chain or is_back:
+                found[device, epoch, seq] = Break((device, epoch, seq), bool(breaks_chain), is_back)
+    return list(found.values())
+
+
+def mark_backwards(session: Session, keys: Sequence[Key]) -> None:
+    """Note at records of this transaction that their clock went back."""
+    place = tuple_(RecordRow.device_id, RecordRow.epoch, RecordRow.seq)
+    if keys:
+        session.execute(update(_RECORD).where(place.in_(keys), _RECORD.c.clock.is_(None)).values(clock=ClockDoubt.BACKWARDS))
+
+
+def write_seen(session: Session, seen: Mapping[Chain, Seen], now: datetime) -> None:
+    """Write what is held of some chains; they are locked."""
+    here = (_SEEN.c.device_id == bindparam("of_device"), _SEEN.c.epoch == bindparam("of_epoch"))
+    rows = [
+        {"of_device": device, "of_epoch": epoch, "upto": now_seen.upto, "gaps": now_seen.lines, "updated_at": now}
+        for (device, epoch), now_seen in seen.items()
+    ]
+    if rows:
+        session.connection().execute(update(_SEEN).where(*here), rows)
+
+
+def _insert_absent(session: Session, table: Table, columns: Sequence[str], source: Select[Any]) -> Any:
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return insert(table).from_select(list(columns), source, include_defaults=False).on_conflict_do_nothing()
+
+
+def _same_chain(step: int) -> ColumnElement[bool]:
+    return and_(
+        _RECORD.c.device_id == _BATCH.c.device_id, _RECORD.c.epoch == _BATCH.c.epoch, _RECORD.c.seq == _BATCH.c.seq + step
+    )
+
+
+def _key(row: Sequence[Any]) -> Key:
+    return row[0], row[1], row[2]
+
+
+def _row(staged: Staged) -> tuple[Any, ...]:
+    """Return a record in the order of `_STAGED`."""
+    entry = staged.entry
+    return (
+        entry.id,
+        entry.device,
+        shard(entry.device),
+        entry.epoch,
+        entry.seq,
+        entry.digest,
+        entry.prev,
+        entry.boot,
+        entry.kind,
+        entry.time,
+        entry.clock_age_s,
+        staged.clock,
+        staged.received_at,
+        entry.kid,
+        entry.message,
+        entry.site,
+    )
+
+
+def _for_sqlite(row: tuple[Any, ...]) -> list[Any]:
+    """Return a row with its times as SQLAlchemy writes them there."""
+    return [_text(value) if isinstance(value, datetime) else value for value in row]
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+@contextmanager
+def _as_sqlalchemy(session: Session) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy would, for those who tell passing faults from others."""
+    dialect = session.get_bind().dialect
+    driver: Any = dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as err:
+        raise DBAPIError.instance("laying a batch ready", None, err, driver.Error, hide_parameters=True, dialect=dialect) from err
