@@ -37,8 +37,12 @@ def check(path: Path) -> None:
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        stamp = int(database.execute("PRAGMA user_version").fetchone()[0])
+    try:
+        stamp = _stamp_of(path, "ro")
+    except sqlite3.OperationalError as err:
+        if err.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+        stamp = _stamp_of(path, "rw")  # a power cut left a journal: SQLite has to roll it back before anybody can read
     serves, version = _read(stamp)
     if serves > VERSION:
         raise OutboxNewer(
@@ -63,6 +67,11 @@ def bring_up(connection: Connection) -> None:
                 connection.exec_driver_sql(statement)
     Base.metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {_STAMP}")
+
+
+def _stamp_of(path: Path, mode: str) -> int:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as database:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _read(stamp: int) -> tuple[int, int]:
