@@ -146,6 +146,9 @@ class Settings(Group):
 
     state_dir: Path = Field(description="Everything the sync agent keeps: keys, and the database where that is SQLite.")
     tenant: Name = Field(description="Operator of the devices; a level of every topic.")
+    verifiers: Annotated[int, Field(ge=0, le=64)] = Field(
+        0, description="Processes that check signatures beside the main one; 0 checks in it. More than one hall: one a core."
+    )
     database: DatabaseSettings = DatabaseSettings()
     broker: BrokerSettings = BrokerSettings()
     fleet: FleetSettings = FleetSettings()
