@@ -8,48 +8,30 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from sync_agent import service
 from sync_agent.check import publish, words
 from sync_agent.check.words import Language
+from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, stop
 from sync_agent.contract import documents, logs, slip
-from sync_agent.contract.enrolment import Request
-from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet import agents, authority, enrolment
-from sync_agent.fleet.authority import AuthorityFault, BadRequest
+from sync_agent.fleet import agents
+from sync_agent.fleet.authority import AuthorityFault
+from sync_agent.fleet_commands import device, keys
 from sync_agent.registry import roster
-from sync_agent.settings import BadSettings, Settings, load
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-device = typer.Typer(no_args_is_help=True, help="The fleet: who is known, with which keys.")
 bring = typer.Typer(no_args_is_help=True, help="Take lists into the registry.")
 app.add_typer(device, name="device")
+app.add_typer(keys, name="keys")
 app.add_typer(bring, name="import")
 
-SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="SYNC_AGENT_SETTINGS", help="Settings file (TOML).")]
 PublishedKeys = Annotated[Path, typer.Option("--keys", "-k", help="The published keys (JWKS), as `keys publish` wrote them.")]
-DEFAULT = Path("/etc/renzheng/sync-agent.toml")
 
 
 @app.callback()
 def main() -> None:
     """The central sync agent."""
     logs.set_up("sync-agent")
-
-
-def settings_or_exit(path: Path) -> Settings:
-    """Load the settings, or say what is wrong with them and end."""
-    try:
-        return load(path)
-    except BadSettings as err:
-        raise stop(err) from err
-
-
-def stop(why: Exception) -> typer.Exit:
-    """Say why a command cannot go on; return what ends it."""
-    typer.echo(f"sync-agent: {why}", err=True)
-    return typer.Exit(2)
 
 
 @app.command()
@@ -89,48 +71,6 @@ def list_agents(settings: SettingsFile = DEFAULT) -> None:
 def contract(folder: Annotated[Path, typer.Argument(help="Folder to write to.")] = documents.FOLDER) -> None:
     """Write the JSON Schemas and the AsyncAPI description of the wire."""
     documents.write(folder)
-
-
-@device.command("init")
-def device_init(settings: SettingsFile = DEFAULT) -> None:
-    """Make the device authority and the sync agent's own keys, those that are not there yet."""
-    options = settings_or_exit(settings)
-    try:
-        authority.establish(options.keys_dir, options.broker.names, service.now())
-        with service.office(options) as at:
-            enrolment.refresh_revocations(at.database, at.authority, options.fleet, service.now())
-    except AuthorityFault as err:
-        raise stop(err) from err
-
-
-@device.command("approve")
-def device_approve(settings: SettingsFile = DEFAULT) -> None:
-    """Approve the enrolment request on standard input; the answer for the device is printed."""
-    try:
-        request = Request.model_validate_json(sys.stdin.read())
-        with service.office(settings_or_exit(settings)) as at:
-            answer = enrolment.approve(at.database, at.authority, request, at.settings, service.now())
-    except (ValidationError, BadRequest, enrolment.CannotEnrol, AuthorityFault) as err:
-        raise stop(err) from err
-    typer.echo(answer.model_dump_json(indent=2))
-
-
-@device.command("revoke")
-def device_revoke(name: str, settings: SettingsFile = DEFAULT) -> None:
-    """Refuse a device from now on: its records, and its connections once the broker has read the list again."""
-    try:
-        with service.office(settings_or_exit(settings)) as at:
-            enrolment.revoke(at.database, at.authority, DeviceId(name), at.settings.fleet, service.now())
-    except (enrolment.CannotEnrol, AuthorityFault) as err:
-        raise stop(err) from err
-
-
-@device.command("list")
-def device_list(settings: SettingsFile = DEFAULT) -> None:
-    """List every device."""
-    with service.office(settings_or_exit(settings)) as at:
-        for line in enrolment.listing(at.database, at.settings.fleet, service.now()):
-            typer.echo(line)
 
 
 @bring.command("people")

@@ -11,14 +11,19 @@ from typing import Final
 import structlog
 import uvicorn
 
-from sync_agent.contract.topics import Tenant
-from sync_agent.fleet import authority, enrolment
+from sync_agent.contract.topics import DeviceId, Tenant
+from sync_agent.duties import DAY_S, Duty, on_duty
+from sync_agent.fleet import authority, broker, enrolment, eviction, watch
 from sync_agent.fleet.authority import Authority
+from sync_agent.ingest import answers
 from sync_agent.ingest.clerk import Clerk
+from sync_agent.ingest.judge import Judge
 from sync_agent.ingest.leases import Leases, new_agent_id
 from sync_agent.ingest.line import BrokerAccess, Protocol
+from sync_agent.ingest.postman import Postman
 from sync_agent.ingest.sessions import Sessions
 from sync_agent.ingest.stream import Ingest
+from sync_agent.ingest.verifiers import Verifiers
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
 from sync_agent.registry.protect import vault_at
@@ -66,6 +71,48 @@ def office(settings: Settings) -> Iterator[Office]:
         database.close()
 
 
+def shut_out(at: Office, device: DeviceId) -> None:
+    """Revoke a device, have the broker read the new list, and end the session that it has.
+
+    Raises:
+        CannotEnrol: no such device.
+        NotEvicted: everything was done but that its session could not be ended.
+    """
+    enrolment.revoke(at.database, at.authority, device, at.settings.fleet, now())
+    broker.tell(at.settings.broker.reload)
+    eviction.evict(at.authority, device, at.settings.broker, now())
+
+
+def renew_own(at: Office) -> None:
+    """Make our own certificates and the revocation lists new as far as it is time, and look ahead at what else ends."""
+    at.authority.certify_own(at.settings.broker.names, now())
+    at.authority.certify_sessions(now())
+    enrolment.refresh_revocations(at.database, at.authority, at.settings.fleet, now())
+    with at.database.write() as session:
+        watch.look(session, at.authority, now())
+    broker.tell(at.settings.broker.reload)
+
+
+@contextmanager
+def door(at: Office) -> Iterator[None]:
+    """Keep the enrolment door open for the block, where the settings name a port for it."""
+    options, files = at.settings.door, at.authority.files
+    if options.port is None:
+        yield
+        return
+    from sync_agent.web import doorway
+    from sync_agent.web.door import create_door
+
+    behind = create_door(at.database, at.authority, at.settings, now)
+    with (
+        doorway.opened(
+            behind, host=options.host, port=options.port, certificate=files.door_certificate, key=files.door_key
+        ) as opened,
+        on_duty([Duty("door certificate", DAY_S, opened.read_certificate)]),
+    ):
+        yield
+
+
 @contextmanager
 def ingest(at: Office) -> Iterator[Ingest]:
     """Take records from the broker for the block."""
@@ -81,28 +128,26 @@ def ingest(at: Office) -> Iterator[Ingest]:
     )
     sessions = Sessions(access, files, tenant, lambda: leases.is_sure, now)
     leases = Leases(at.database, new_agent_id(), sessions.hold)
-    clerk = Clerk(
-        at.database,
-        RuleBook.of(settings.rules),
-        tenant=tenant,
-        registry_key=at.authority.registry_key,
-        receipt_key=at.authority.receipt_key,
-        now=now,
-    )
-    stream = Ingest(sessions, leases, clerk)
+    desk = answers.Office(tenant, at.authority.receipt_key, now)
+    verifiers = Verifiers(settings.verifiers)
+    clerk = Clerk(at.database, desk, verifiers, leases.fence)
+    judge = Judge(at.database, RuleBook.of(settings.rules), desk, at.authority.registry_keys, lambda: leases.held, leases.fence)
+    stream = Ingest(sessions, leases, clerk, judge, Postman(sessions.say))
+    verifiers.start()
     stream.start()
     try:
-        yield stream
+        with on_duty([Duty("upkeep", DAY_S, lambda: renew_own(at))]):
+            yield stream
     finally:
         stream.stop()
+        verifiers.stop()
 
 
 def serve(settings: Settings) -> None:
     """Take records and serve the staff page until told to stop."""
     from sync_agent.web.app import create_app  # here, so that an agent that only takes records needs no web
 
-    with office(settings) as at, ingest(at):
-        enrolment.refresh_revocations(at.database, at.authority, settings.fleet, now())
+    with office(settings) as at, ingest(at), door(at):
         web = uvicorn.Config(
             create_app(at.database, settings, now),
             host=settings.web.host,

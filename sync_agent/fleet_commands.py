@@ -1,0 +1,185 @@
+"""`sync-agent device ...` and `sync-agent keys ...`: who is let in, and the keys that devices rely on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from joserfc.jwk import OKPKey
+from pydantic import ValidationError
+
+from sync_agent import service
+from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, stop
+from sync_agent.contract import slip
+from sync_agent.contract.enrolment import Request
+from sync_agent.contract.topics import BadTopic, DeviceId, name
+from sync_agent.fleet import authority, enrolment, invitations, renewal, trust
+from sync_agent.fleet.authority import AuthorityFault, BadRequest
+from sync_agent.fleet.enrolment import CannotEnrol
+from sync_agent.fleet.eviction import NotEvicted
+from sync_agent.fleet.keyring import Which, WrongStep
+
+device = typer.Typer(no_args_is_help=True, help="The fleet: who is known, with which keys.")
+keys = typer.Typer(no_args_is_help=True, help="The keys that devices rely on, and how one follows another.")
+
+Device = Annotated[str, typer.Argument(help="Name of the device: a-z, 0-9 and hyphens.")]
+Kind = Annotated[
+    Which, typer.Argument(help="agent: signs receipts. registry: personal parts are sealed to it. ca: signs certificates.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Even though devices would be cut off.")]
+Reason = Annotated[str, typer.Option(help="Why it is forced; kept for ever.")]
+
+
+@contextmanager
+def office(settings: Path) -> Iterator[service.Office]:
+    """Open keys and registry for the block, or say what cannot be done and end."""
+    try:
+        with service.office(settings_or_exit(settings)) as at:
+            yield at
+    except (ValidationError, BadTopic, BadRequest, CannotEnrol, AuthorityFault, WrongStep) as err:
+        raise stop(err) from err
+
+
+@device.command("init")
+def device_init(settings: SettingsFile = DEFAULT) -> None:
+    """Make the device authority and the sync agent's own keys, those that are not there yet."""
+    options = settings_or_exit(settings)
+    try:
+        authority.establish(options.keys_dir, options.broker.names, service.now())
+    except AuthorityFault as err:
+        raise stop(err) from err
+    with office(settings) as at:
+        enrolment.refresh_revocations(at.database, at.authority, options.fleet, service.now())
+
+
+@device.command("invite")
+def device_invite(
+    device: Annotated[str, typer.Option(help="Name it will have: a-z, 0-9 and hyphens.")],
+    serial: Annotated[str, typer.Option(help="Serial number of its board; `kiosk enrol serial` prints it.")],
+    site: Annotated[str, typer.Option(help="Site where it will stand.")],
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Print a one-time code for one device, on one board, at one site. It is not shown again."""
+    with office(settings) as at:
+        who = DeviceId(name(device))
+        code = invitations.invite(at.database, at.authority, who, serial, site, at.settings, service.now())
+    typer.echo(code.text())
+
+
+@device.command("requests")
+def device_requests(settings: SettingsFile = DEFAULT) -> None:
+    """List the devices that ask to be let in, each with the number that it shows, too."""
+    with office(settings) as at:
+        for line in invitations.waiting(at.database, service.now()):
+            typer.echo(line)
+
+
+@device.command("approve")
+def device_approve(
+    device: Annotated[
+        str, typer.Argument(help="The device that asks; without it, the request is read from standard input.")
+    ] = "",
+    number: Annotated[str, typer.Option(help="The number that the device itself shows.")] = "",
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Let a device in. A request from a file is read from standard input, and the answer for it is printed."""
+    with office(settings) as at:
+        if device:
+            invitations.approve(at.database, at.authority, DeviceId(device), number, at.settings, service.now())
+            typer.echo(f"{device} is let in.")
+        else:
+            request = Request.model_validate_json(sys.stdin.read())
+            answer = enrolment.approve(at.database, at.authority, request, at.settings, service.now())
+            typer.echo(answer.model_dump_json(indent=2))
+
+
+@device.command("reject")
+def device_reject(device: Device, settings: SettingsFile = DEFAULT) -> None:
+    """Refuse a device that asks; its code is spent."""
+    with office(settings) as at:
+        invitations.reject(at.database, DeviceId(device), service.now())
+
+
+@device.command("revoke")
+def device_revoke(device: Device, settings: SettingsFile = DEFAULT) -> None:
+    """Shut a device out from now on: its records are refused, its session is ended, the broker lets it in no more."""
+    with office(settings) as at:
+        try:
+            service.shut_out(at, DeviceId(device))
+        except NotEvicted as err:
+            typer.echo(f"sync-agent: {err}. Its records are refused.", err=True)
+            raise typer.Exit(1) from err
+
+
+@device.command("rotate")
+def device_rotate(device: Device, settings: SettingsFile = DEFAULT) -> None:
+    """Have a device replace its record key. It is told when it connects next; what the old key signed holds 30 days more."""
+    with office(settings) as at:
+        renewal.want_new_key(at.database, DeviceId(device), service.now())
+
+
+@device.command("list")
+def device_list(settings: SettingsFile = DEFAULT) -> None:
+    """List every device."""
+    with office(settings) as at:
+        for line in enrolment.listing(at.database, at.settings.fleet, service.now()):
+            typer.echo(line)
+
+
+@keys.command("list")
+def keys_list(settings: SettingsFile = DEFAULT) -> None:
+    """List the keys, where in its change each is, and how many devices do not know it yet."""
+    with office(settings) as at:
+        for line in trust.listing(at.database, at.authority, service.now()):
+            typer.echo(line)
+
+
+@keys.command("stage")
+def keys_stage(which: Kind, settings: SettingsFile = DEFAULT) -> None:
+    """Make the key that is to follow; devices learn of it when they connect, and once a day."""
+    with office(settings) as at:
+        trust.stage(at.database, at.authority, which, enrolment.COMMAND, service.now())
+        service.renew_own(at)
+        _say_broker(which)
+
+
+@keys.command("promote")
+def keys_promote(which: Kind, force: Force = False, reason: Reason = "", settings: SettingsFile = DEFAULT) -> None:
+    """Put the staged key in force; the one before it holds until it is retired."""
+    with office(settings) as at:
+        trust.promote(at.database, at.authority, which, enrolment.COMMAND, service.now(), reason=_forced(force, reason))
+        service.renew_own(at)
+        _say_broker(which)
+
+
+@keys.command("retire")
+def keys_retire(which: Kind, force: Force = False, reason: Reason = "", settings: SettingsFile = DEFAULT) -> None:
+    """Take the former key away."""
+    with office(settings) as at:
+        trust.retire(at.database, at.authority, which, enrolment.COMMAND, service.now(), reason=_forced(force, reason))
+        service.renew_own(at)
+        _say_broker(which)
+
+
+@keys.command("publish")
+def keys_publish(settings: SettingsFile = DEFAULT) -> None:
+    """Print the public keys that visitors' receipts are checked with, those of former times too (JWKS)."""
+    with office(settings) as at, at.database.read() as session:
+        every = [OKPKey.import_key(key) for key in trust.agent_keys_ever(session, at.authority)]
+        typer.echo(slip.published(every), nl=False)
+
+
+def _forced(force: bool, reason: str) -> str:
+    """Return the reason of a forced step, "" where it is not forced."""
+    if force and not reason:
+        raise stop(ValueError("--force needs --reason, which is kept for ever"))
+    return reason if force else ""
+
+
+def _say_broker(which: Which) -> None:
+    if which is Which.CA:
+        typer.echo("Restart the broker now: it reads the authorities that it trusts at its start only.")
