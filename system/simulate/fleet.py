@@ -201,7 +201,7 @@ def main(
     with service.office(settings.load(settings_file)) as at:
         members = enrol(at, folder, kiosks)
         broker = at.settings.broker
-    pace = Pace(wait=FullJitter(max_s=retry_max_s), batch=batch)
+    pace = Pace(wait=FullJitter(longest_s=retry_max_s), batch=batch)
     chance = random.Random(seed)
     shape = shift_start if pattern is Pattern.SHIFT_START else steady
     moments = [] if pattern is Pattern.BACKLOG else list(shape(rate, seconds, chance))

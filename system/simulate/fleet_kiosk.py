@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from kiosk.uplink.link import pause_s
 from sync_agent.contract import envelope, receipts, topics
 from sync_agent.contract.envelope import BATCH_MAX, GENESIS, MAX_BYTES, Place
-from sync_agent.contract.kinds import Facts, Part
 from sync_agent.contract.receipts import Forged, Receipt, Rejection, Ruling
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from system.simulate.fleet_roll import Member
@@ -33,19 +34,24 @@ _MANIFEST_BYTES: Final = 2048
 """More than the signature and the manifest of a full batch take."""
 
 Wait = Callable[[int, random.Random], float]
-"""Seconds to wait before a try to connect, given how many have failed in a row."""
+"""Seconds to wait before a try to connect, given how many have failed or did not last in a row, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class FullJitter:
-    """Wait anything between nothing and a bound that doubles: so that a fleet does not come back all at once."""
+    """The product's own back-off: anything between nothing and a bound that doubles, so that a fleet does not come back at once.
 
-    first_s: float = 1.0
-    max_s: float = 300.0
+    Attributes:
+        longest_s: the bound's own bound, seconds.
+        scale: how much shorter than in the field everything takes, for tests.
+    """
+
+    longest_s: float = 300.0
+    scale: float = 1.0
 
     def __call__(self, failures: int, chance: random.Random) -> float:
         """Return the seconds to wait."""
-        return chance.uniform(0, min(self.max_s, self.first_s * 2.0 ** min(failures, 30)))
+        return self.scale * pause_s(failures, self.longest_s, chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class Kiosk:
         waiting: those without receipt, in order.
         rejections: what the centre could not take.
         forged: receipts that were not to be believed.
+        tried_at: the moment of each try to connect, monotonic.
         connected_at: the moment of each admission by the broker, monotonic.
     """
 
@@ -120,7 +127,7 @@ class Kiosk:
             port: of the broker.
             pace: how it behaves.
             chance: where its random waits come from.
-            on_change: told when it connected, lost the connection or heard a receipt.
+            on_change: told when it connected, could not, lost the connection or heard a receipt.
         """
         self.member = member
         self.epoch = secrets.token_hex(8)
@@ -128,11 +135,13 @@ class Kiosk:
         self.waiting: dict[int, Written] = {}
         self.rejections: list[Rejection] = []
         self.forged = 0
+        self.tried_at: list[float] = []
         self.connected_at: list[float] = []
         self._host, self._port = host, port
         self._pace, self._chance, self._on_change = pace, chance, on_change
         self._connection: Connection | None = None
         self._flights: list[_Flight] = []
+        self._stock: deque[Written] = deque()
         self._prev = GENESIS
         self._boot = 0
         self._nonce = ""
@@ -142,17 +151,20 @@ class Kiosk:
         """Whether the broker has let it in and the connection stands."""
         return self._connection is not None
 
-    def happen(self, at: datetime | None = None) -> Written:
-        """Let the next thing happen: somebody is verified, or passes the gate. Signed at once, sent when it can be."""
-        moment = at or datetime.now(UTC)
-        facts, personal = visit(self.member.site, self.member.crew, len(self.written), moment)
-        record = self.sign(facts, personal, moment)
-        self.send()
+    def prepare(self, count: int) -> None:
+        """Sign what will happen next already now, so that it costs nothing when it happens."""
+        self._stock.extend(self._sign(datetime.now(UTC)) for _ in range(count))
+
+    def happen(self) -> Written:
+        """Let the next thing happen: somebody is verified, or passes the gate. It is signed, kept, and sent when it can be."""
+        record = self._stock.popleft() if self._stock else self._sign(datetime.now(UTC))
+        self.written[record.seq] = self.waiting[record.seq] = record
+        self._send()
         return record
 
-    def sign(self, facts: Facts, personal: Part | None, at: datetime) -> Written:
-        """Sign a record and keep it; `send` sends it."""
-        seq = len(self.written) + 1
+    def _sign(self, at: datetime) -> Written:
+        seq = len(self.written) + len(self._stock) + 1
+        facts, personal = visit(self.member.site, self.member.crew, seq - 1, at)
         signed = envelope.write(
             facts,
             personal,
@@ -166,25 +178,24 @@ class Kiosk:
             registry_key=self.member.registry_key,
         )
         self._prev = signed.digest
-        record = Written(seq, signed.digest, signed.message, envelope.payload_of(signed.message))
-        self.written[seq] = self.waiting[seq] = record
-        return record
+        return Written(seq, signed.digest, signed.message, envelope.payload_of(signed.message))
 
     async def run(self) -> None:
         """Connect, and connect again after every loss, until cancelled."""
-        failures = 0
-        context = self.member.context()
-        door = Door(self._host, self._port, context)
+        failures = 1
+        door = Door(self._host, self._port, self.member.context())
         try:
             while True:
                 await asyncio.sleep(self._pace.wait(failures, self._chance))
-                failures += 1
+                self.tried_at.append(monotonic())
                 self._boot += 1
                 try:
                     connection = await self._connect(door)
                 except (OSError, TimeoutError):
+                    failures += 1
+                    self._on_change()
                     continue
-                failures = 0
+                failures = 1
                 try:
                     await self._attend(connection)
                 finally:
@@ -194,7 +205,7 @@ class Kiosk:
         finally:
             self._on_change()
 
-    def send(self) -> None:
+    def _send(self) -> None:
         """Send what waits and is not under way, oldest first, packed into batches where more than one waits."""
         connection = self._connection
         if connection is None:
@@ -250,7 +261,7 @@ class Kiosk:
         self._flights.clear()
         self._introduce(connection)
         self._on_change()
-        self.send()
+        self._send()
         next_report = monotonic() + self._pace.telemetry_s
         step = min(self._pace.resend_s, self._pace.telemetry_s or self._pace.resend_s)
         while not connection.ended.is_set():
@@ -264,7 +275,7 @@ class Kiosk:
                     report = Telemetry(at=datetime.now(UTC), queue=len(self.waiting), oldest_age_s=0)
                     self._say(connection, topics.Up.TELEMETRY, report.model_dump_json(), qos=0)
                 self._flights = [flight for flight in self._flights if now - flight.at < self._pace.resend_s]
-                self.send()
+                self._send()
 
     def _introduce(self, connection: Connection) -> None:
         self._nonce = secrets.token_hex(8)
@@ -274,7 +285,7 @@ class Kiosk:
             site=self.member.site,
             epoch=self.epoch,
             last_seq=len(self.written),
-            last_digest=self._prev if self.written else "",
+            last_digest=self.written[len(self.written)].digest if self.written else "",
             nonce=self._nonce,
         )
         self._say(connection, topics.Up.BIRTH, birth.model_dump_json(), retain=True)
@@ -292,7 +303,7 @@ class Kiosk:
         if receipt.epoch == self.epoch:
             self._settle(receipt)
         self._on_change()
-        self.send()
+        self._send()
 
     def _believed(self, message: bytes) -> Receipt | None:
         for key in self.member.agent_keys:

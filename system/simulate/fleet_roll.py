@@ -112,7 +112,7 @@ def enrol(at: Office, folder: Path, count: int) -> list[Member]:
                 site=site,
                 crew=range(number // A_SITE * CREW, (number // A_SITE + 1) * CREW),
                 signing_key=OKPKey.import_key(record.read_bytes()),
-                agent_keys=(_public(at.authority.receipt_key),),
+                agent_keys=tuple(map(_public, at.authority.agent_keys)),
                 registry_key=_public(at.authority.registry_key),
                 tls=tls,
                 ca=ca,

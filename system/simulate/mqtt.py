@@ -190,6 +190,8 @@ class Connection:
     def _next(self, done: asyncio.Future[None]) -> bytes:
         self._number = self._number % 0xFFFF + 1
         self._awaited[self._number] = done
+        if self.ended.is_set():
+            done.cancel()
         return struct.pack("!H", self._number)
 
     def _ping(self) -> None:
@@ -198,7 +200,7 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         self._out += data
-        if not self._writes:
+        if not self._writes and not self.ended.is_set():
             self._writable()
 
     def _writable(self) -> None:

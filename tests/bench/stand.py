@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
@@ -90,10 +89,9 @@ class Letters:
         """Sign `each` records for every member."""
         self.members = members
         self._kiosks = [Kiosk(member, "", 0, Pace(), random.Random(0), lambda: None) for member in members]
-        now = datetime.now(UTC)
         for kiosk in self._kiosks:
             for _ in range(each):
-                kiosk.happen(now)
+                kiosk.happen()
 
     def mail(self, first: int, last: int, batch: int = 1) -> list[Mail]:
         """Return the records with the sequences `first` to `last` of every device, `batch` in a message."""
