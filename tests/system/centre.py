@@ -68,6 +68,21 @@ class Centre:
         command = [*before, sys.executable, "-m", "sync_agent", "ingest", "--settings", file]
         return Process("sync agent", command, at.state_dir / "agent.log", env=env)
 
+    def uplink_process(self, *, before: Sequence[str | Path] = (), env: Mapping[str, str] | None = None) -> Process:
+        """Return the device's uplink in a process of its own, not yet started: `kiosk uplink`, as it is run.
+
+        Args:
+            before: what stands in the command line before Python, for instance strace.
+            env: its environment; absent is ours.
+        """
+        state_dir = self.identity_dir.parent
+        file = state_dir / "kiosk.toml"
+        lines = [f'state_dir = "{state_dir}"', "[notice]", 'controller = "site"', 'contact = "office"', "[uplink]"]
+        lines += [f"{name} = {value}" for name, value in HASTY.model_dump(exclude_defaults=True).items()]
+        file.write_text("\n".join(lines) + "\n")
+        command = [*before, sys.executable, "-m", "kiosk", "uplink", "--settings", file]
+        return Process("uplink", command, state_dir / "uplink.log", env=env)
+
     def records(self) -> list[int]:
         """The sequences the ledger holds."""
         with self.office.database.read() as session:
@@ -80,17 +95,18 @@ class Centre:
 
 
 @contextmanager
-def enrolled(state_dir: Path, url: str | None = None) -> Iterator[service.Office]:
+def enrolled(state_dir: Path, url: str | None = None, names: tuple[str, ...] = ()) -> Iterator[service.Office]:
     """Open an office with one enrolled device, whose identity lies in the folder ``identity``; no broker, no agent.
 
     Args:
         state_dir: everything goes below it.
         url: the database; absent is SQLite.
+        names: further names and addresses of the broker.
     """
     settings = Settings(
         state_dir=state_dir / "agent",
         tenant="xz",
-        broker=BrokerSettings(port=free_port()),
+        broker=BrokerSettings(port=free_port(), names=names),
         database=DatabaseSettings(url=SecretStr(url) if url else None, busy_s=0.1),
     )
     authority.establish(settings.keys_dir, settings.broker.names, service.now())
@@ -103,14 +119,15 @@ def enrolled(state_dir: Path, url: str | None = None) -> Iterator[service.Office
 
 
 @contextmanager
-def opened(state_dir: Path, url: str | None = None) -> Iterator[Centre]:
+def opened(state_dir: Path, url: str | None = None, names: tuple[str, ...] = ()) -> Iterator[Centre]:
     """Open a centre with one enrolled device and a running broker; no agent runs yet.
 
     Args:
         state_dir: everything goes below it.
         url: the database; absent is SQLite.
+        names: further names and addresses of the broker.
     """
-    with enrolled(state_dir, url) as office:
+    with enrolled(state_dir, url, names) as office:
         files = office.authority.files
         broker = Mosquitto(
             state_dir / "mosquitto",
@@ -155,11 +172,11 @@ class Kiosk:
 
 
 @asynccontextmanager
-async def kiosk(state_dir: Path, who: identity.Identity) -> AsyncIterator[Kiosk]:
+async def kiosk(state_dir: Path, who: identity.Identity, settings: UplinkSettings = HASTY) -> AsyncIterator[Kiosk]:
     outbox = Outbox(state_dir / "outbox.db")
     pen = Pen(outbox, who, SystemClock())
     uplink, line = UplinkEnd(state_dir / "uplink.sock"), KioskEnd(state_dir / "uplink.sock", retry_s=0.02)
-    courier = Courier(who, outbox, uplink, HASTY, SystemClock(), random.Random(1))
+    courier = Courier(who, outbox, uplink, settings, SystemClock(), random.Random(1))
     await uplink.start(courier.heard)
     tasks = [asyncio.create_task(courier.run()), asyncio.create_task(line.run())]
     try:

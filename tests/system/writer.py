@@ -1,6 +1,6 @@
 """A program that writes records with the product's own pen and outbox and says each one when it is safe; tests end it at will.
 
-``python -m tests.system.writer IDENTITY OUTBOX RECORDS SITTINGS [LEVEL]``
+``python -m tests.system.writer IDENTITY OUTBOX RECORDS SITTINGS [PRAGMA]``
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import structlog
 from sqlalchemy import event
@@ -23,8 +22,6 @@ from kiosk.uplink.pen import Pen
 from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.receipts import Receipt
 
-LEVELS: Final = ("OFF", "NORMAL")
-
 
 def write(who: identity.Identity, outbox: Path, records: int, sittings: int) -> None:
     """Write records, the outbox opened anew for each sitting and some of them received by the centre in between.
@@ -33,14 +30,14 @@ def write(who: identity.Identity, outbox: Path, records: int, sittings: int) -> 
     """
     clock = SystemClock()
     for _ in range(sittings):
-        with closing(Outbox(outbox)) as ours, closing(Outbox(outbox)) as uplinks:
+        with closing(Outbox(outbox)) as ours:
             pen = Pen(ours, who, clock)
             say(f"boot {ours.epoch} {ours.boot}")
             for number in range(records // sittings):
                 seq = pen.write(Case(site=who.site, step="face", cause=Cause.HELP), None).seq
                 say(f"kept {ours.epoch} {seq} {ours.tail().last_digest}")
                 if number % 4 == 3:
-                    uplinks.settle(Receipt(device=who.device, epoch=ours.epoch, upto=seq - 1, at=clock.now()), clock.now())
+                    ours.settle(Receipt(device=who.device, epoch=ours.epoch, upto=seq - 1, at=clock.now()), clock.now())
 
 
 def say(text: str) -> None:
@@ -48,19 +45,17 @@ def say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def weaken(level: str) -> None:
-    """Have every connection to SQLite sync less than the product asked for, as a negative control."""
-    if level not in LEVELS:
-        raise SystemExit(f"level {level!r} is none of {LEVELS}")
+def weaken(pragma: str) -> None:
+    """Have every connection to SQLite keep less than the product asked for, as a negative control."""
 
     @event.listens_for(Pool, "checkout")
     def less(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        connection.cursor().execute(f"PRAGMA synchronous={level}")
+        connection.cursor().execute(f"PRAGMA {pragma}")
 
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for promises
-    identity_dir, path, how_many, how_often, *less_than_full = sys.argv[1:]
-    for asked in less_than_full:
+    identity_dir, path, how_many, how_often, *weaker = sys.argv[1:]
+    for asked in weaker:
         weaken(asked)
     write(identity.load(Path(identity_dir)), Path(path), int(how_many), int(how_often))
