@@ -12,7 +12,6 @@ from sqlalchemy.exc import DatabaseError
 
 from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.identity import Identity
-from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.outbox import Outbox
 from sync_agent.contract import envelope
 from sync_agent.contract.envelope import GENESIS

@@ -48,7 +48,7 @@ def lives(outbox: Path, identity_dir: Path, deaths: Sequence[Death], *weaker: st
     said, killed = list[str](), 0
     for call, when in deaths:
         words = [sys.executable, "-m", "tests.system.writer", identity_dir, outbox, "8", "2", *weaker]
-        command = [*killed_at(call, when, files_of(outbox)), *words]
+        command: list[str | Path] = [*killed_at(call, when, files_of(outbox)), *words]
         ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
         killed += ran.returncode in KILLED
         said += ran.stdout.splitlines()
