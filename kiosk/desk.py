@@ -308,7 +308,7 @@ class Desk:
 
         def make() -> Squares | None:
             text = self._parts.pen.slip(filed, outcome, standing, options.url)
-            return squares(text) if text else None
+            return None if text is None else squares(text)
 
         return await asyncio.to_thread(make) if options.show else None
 

@@ -56,15 +56,18 @@ class Pen:
             standing: what is known of the record by now.
             address: of the page that checks slips; "" for none.
         """
-        try:
-            attestation = base64.b64decode(self._identity.attestation, validate=True)
-            if not attestation:
-                return None
-            entry = Entry(filed.record, filed.at, filed.kind, outcome, standing)
-            return slip.text(slip.write(entry, attestation, self._identity.signing_key), address)
-        except (binascii.Error, NotProven, KeyError) as err:
-            log.warning("slip.not-made", kind=filed.kind, reason=type(err).__name__)
+        who = self._identity
+        if not who.attestation:
             return None
+        try:
+            attestation = base64.b64decode(who.attestation, validate=True)
+            entry = Entry(filed.record, filed.at, filed.kind, outcome, standing)
+            made = slip.text(slip.write(entry, attestation, who.signing_key), address)
+            slip.check(made, who.agent_keys, self._clock.now())  # nobody is given what would prove nothing
+        except (binascii.Error, NotProven) as err:
+            log.error("slip.not-made", kind=filed.kind, reason=str(err))
+            return None
+        return made
 
     def _sign(self, facts: Facts, personal: Part | None, record_id: str, at: datetime, place: envelope.Place) -> envelope.Signed:
         who = self._identity

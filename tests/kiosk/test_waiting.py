@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kiosk.screens.pages import Attract, StillThere, Touch
+from kiosk.screens.pages import Attract, Result, Sign, StillThere, Text, Touch
 from kiosk.settings import VisitSettings
 from kiosk.waiting import BrokenOff, HelpWanted, Left, Waiting
 from tests.kiosk.screen import Sheet
@@ -84,8 +84,9 @@ async def test_a_card_put_down_during_the_countdown_counts_as_an_answer(sheet: S
 
 
 async def test_a_result_goes_by_itself(sheet: Sheet) -> None:
-    await Waiting(sheet, VisitSettings(result_s=0.01)).until_seen(PAGE)
-    assert sheet.shown == [PAGE]
+    page = Result(Sign.TICK, Text("result.match.headline"), Text("result.verified.advice"))
+    await Waiting(sheet, VisitSettings(result_s=0.01)).until_seen(page)
+    assert sheet.shown == [page]
 
 
 @pytest.mark.parametrize(("still_there_s", "counted"), [(0.02, [1]), (1.02, [2, 1])])
