@@ -29,7 +29,7 @@ class Duty:
 
     name: str
     every_s: float
-    do: Callable[[], None]
+    do: Callable[[], object]
 
 
 @contextmanager
@@ -61,5 +61,5 @@ def _done(duty: Duty) -> bool:
     except Exception:
         log.exception("duty.failed", duty=duty.name)
         return False
-    log.info("duty.done", duty=duty.name)
+    log.debug("duty.done", duty=duty.name)
     return True

@@ -15,6 +15,7 @@ from sync_agent.contract.topics import DeviceId, Tenant
 from sync_agent.duties import DAY_S, Duty, on_duty
 from sync_agent.fleet import authority, broker, enrolment, eviction, watch
 from sync_agent.fleet.authority import Authority
+from sync_agent.fleet.telling import Teller
 from sync_agent.ingest import answers
 from sync_agent.ingest.clerk import Clerk
 from sync_agent.ingest.judge import Judge
@@ -31,6 +32,9 @@ from sync_agent.registry.rules import RuleBook
 from sync_agent.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+TRUST_S: Final = 10.0
+"""Between two looks at which connected devices lack the newest trust list, seconds."""
 
 DATA_KEY: Final = "data.key"
 """File below the folder of keys; whoever loses it cannot read who the people in the registry are."""
@@ -135,8 +139,9 @@ def ingest(at: Office) -> Iterator[Ingest]:
     stream = Ingest(sessions, leases, clerk, judge, Postman(sessions.say))
     verifiers.start()
     stream.start()
+    teller = Teller(at.database, at.authority, tenant, lambda: leases.held, sessions.say, now)
     try:
-        with on_duty([Duty("upkeep", DAY_S, lambda: renew_own(at))]):
+        with on_duty([Duty("upkeep", DAY_S, lambda: renew_own(at)), Duty("trust lists", TRUST_S, teller.round)]):
             yield stream
     finally:
         stream.stop()

@@ -59,7 +59,6 @@ class Place(StrEnum):
 
 _STEM: Final = {Which.AGENT: "receipt", Which.REGISTRY: "registry", Which.CA: "ca"}
 _INFIX: Final = {Place.IN_FORCE: "", Place.STAGED: ".staged", Place.FORMER: ".former"}
-_CURVE: Final = {Which.AGENT: "Ed25519", Which.REGISTRY: "X25519"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +175,8 @@ class Keyring:
         path = self.file(which, place)
         if which is not Which.CA:
             if not path.exists():
-                write(path, OKPKey.generate_key(_CURVE[which]).as_pem(private=True))
+                fresh = OKPKey.generate_key("Ed25519" if which is Which.AGENT else "X25519")
+                write(path, fresh.as_pem(private=True))
             return
         if place is Place.IN_FORCE and self.bundle.exists():
             private_key(path)  # an authority that has lost its key is restored from its backup, never made new beside the old one

@@ -20,6 +20,7 @@ from sync_agent.contract.envelope import places
 from sync_agent.contract.kinds import PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
+from sync_agent.fleet import trust
 from sync_agent.registry.database import insert_absent
 from sync_agent.registry.tables import Device, DeviceStatus, part_lines
 from sync_agent.settings import FleetSettings
@@ -94,6 +95,8 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
     insert_absent(session, DeviceStatus, {"device_id": device, "link": Link.OFFLINE, "link_since": at, "heard_at": at})
     status = session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device).with_for_update()).one()
     hear(status, said, at)
+    if isinstance(said, Birth):
+        trust.heard(session, device, said.trust)
     return said
 
 

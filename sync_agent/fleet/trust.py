@@ -71,14 +71,6 @@ def key_was_replaced(session: Session, device: DeviceId) -> None:
     _row(session, device).replace_key = ""
 
 
-def due(session: Session, authority: Authority, device: DeviceId, now: datetime) -> bytes | None:
-    """Return the signed list that a device is to be sent, or None while it has the newest and nothing is asked of it."""
-    newest, held = newest_list(session, authority, now), session.get(DeviceTrust, device)
-    if held is not None and held.number >= newest.number and not held.replace_key:
-        return None
-    return signed(session, authority, device, newest, now)
-
-
 def newest_list(session: Session, authority: Authority, now: datetime) -> TrustList:
     """Return the newest list; the first one is of the keys there are when it is first asked for."""
     return _newest(session) or _publish(session, authority.ring, "sync-agent", "as it began", now)
