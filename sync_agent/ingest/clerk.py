@@ -180,25 +180,28 @@ class _Batch:
         first: dict[Key, Checked] = {}
         for one in records:
             first.setdefault(_entry(one).key, one)
-        sink.stage(self._session, [Staged(_entry(one), one.letter.received_at, self._clock(one)) for one in first.values()])
+        staged = {key: Staged(_entry(one), one.letter.received_at, self._clock(one)) for key, one in first.items()}
+        sink.stage(self._session, staged.values())
         shut_out = sink.shut_out(self._session)
         before = sink.lock_seen(self._session, self._now)
-        fresh = sink.merge(self._session)
-        held = {key: _entry(first[key]).digest for key in fresh}
-        repeats = sink.held(self._session) if len(fresh) < len(records) else {}
-        held |= {key: row.digest for key, row in repeats.items()}
+        held = sink.held(self._session)
+        elsewhere = sink.held_elsewhere(self._session) | _second_uses(staged.values())
+        fresh = staged.keys() - held.keys() - shut_out.keys() - elsewhere
+        sink.enter(self._session, (staged[key] for key in fresh))
         for one in records:
-            key = _entry(one).key
+            key, digest = _entry(one).key, _entry(one).digest
             if key in shut_out:
                 self._refuse_revoked(one, shut_out[key])
-            elif held.get(key) != _entry(one).digest:
-                self._refuse_second(one, key in held)
+            elif key in elsewhere:
+                self._refuse_second(one, "its id is held at another place")
+            elif digest != (held[key].digest if key in held else staged[key].entry.digest):
+                self._refuse_second(one, "its place is held with other bytes")
             else:
                 answer = self._answers.about(*key[:2])
-                if key in repeats and repeats[key].standing is not None:
-                    answer.rulings[key[2]] = ruling(repeats[key])
+                if key in held and held[key].standing is not None:
+                    answer.rulings[key[2]] = ruling(held[key])
         self._mark_seen(before, fresh)
-        self._warn_of_breaks(fresh, first)
+        self._warn_of_breaks(fresh)
         log.info("records.held", fresh=len(fresh), repeats=len(records) - len(fresh), chains=len(before))
 
     def _mark_seen(self, before: dict[Chain, Seen], fresh: Iterable[Key]) -> None:
@@ -209,7 +212,7 @@ class _Batch:
         sink.write_seen(self._session, after, self._now)
         self._seen |= before | after
 
-    def _warn_of_breaks(self, fresh: set[Key], first: dict[Key, Checked]) -> None:
+    def _warn_of_breaks(self, fresh: set[Key]) -> None:
         backwards = []
         for found in sink.breaks(self._session):
             device, epoch, seq = found.key
@@ -241,10 +244,9 @@ class _Batch:
         self._alarms.add(AlarmKind.REVOKED_STILL_SENDING, entry.device, kid, f"record {entry.seq} of epoch {entry.epoch}")
         self._quarantine(one.letter, _bad(entry, Fault.REVOKED_KEY, "signed with a revoked key"))
 
-    def _refuse_second(self, one: Checked, is_held: bool) -> None:
+    def _refuse_second(self, one: Checked, why: str) -> None:
         entry = _entry(one)
-        where = f"sequence {entry.seq} of epoch {entry.epoch}"
-        detail = f"{where} is held with other bytes" if is_held else f"the id of {where} is held at another place"
+        detail = f"record {entry.seq} of epoch {entry.epoch}: {why}"
         self._alarms.add(AlarmKind.EQUIVOCATION, entry.device, entry.epoch, detail)
         self._quarantine(one.letter, _bad(entry, Fault.EQUIVOCATION, detail))
 
@@ -275,6 +277,16 @@ def _entry(one: Checked) -> Entry:
     if not isinstance(one.what, Entry):
         raise TypeError("not a record")
     return one.what
+
+
+def _second_uses(batch: Iterable[Staged]) -> set[Key]:
+    """Return the places of a batch whose record id was used in it before."""
+    ids, second = set[str](), set[Key]()
+    for staged in batch:
+        if staged.entry.id in ids:
+            second.add(staged.entry.key)
+        ids.add(staged.entry.id)
+    return second
 
 
 def _bad(entry: Entry, fault: Fault, detail: str) -> Bad:

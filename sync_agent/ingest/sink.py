@@ -1,8 +1,9 @@
 """The one door of records into the ledger: a whole batch at once, what is held already left as it is.
 
-The batch goes into a temporary table and from there into the ledger with one statement (INSERT ... SELECT ... ON CONFLICT DO
-NOTHING). PostgreSQL's is filled by binary COPY, SQLite's by one executemany of the driver; all after that is the same on both.
-Questions about the batch are joins with that table, so their cost does not grow with the ledger.
+The places of a batch are laid ready in a temporary table; every question about it (what is held, which keys are revoked, does the
+chain go on) is one join with that table, whose cost does not grow with the ledger. What is not held then goes straight in. The
+chains are locked meanwhile, so that nobody else fills a place between question and answer. PostgreSQL's tables are filled by
+binary COPY, SQLite's by one executemany of the driver; all else is the same on both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from sqlalchemy import (
     ColumnElement,
     MetaData,
     Row,
-    Select,
     Table,
     and_,
     bindparam,
@@ -27,7 +27,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
@@ -54,30 +53,33 @@ SET_BACK: Final = timedelta(minutes=1)
 _RECORD: Final = RecordRow.metadata.tables["record"]
 _SEEN: Final = DeviceSeen.metadata.tables["device_seen"]
 
-_STAGED: Final = {
+_COLUMNS: Final = {
     "id": "text",
     "device_id": "text",
-    "shard": "int4",
     "epoch": "text",
     "seq": "int4",
     "digest": "text",
     "prev": "text",
     "boot": "int4",
-    "kind": "text",
     "time": "timestamptz",
-    "clock_age_s": "int4",
-    "clock": "text",
     "received_at": "timestamptz",
     "kid": "text",
-    "message": "bytea",
+    "shard": "int4",
+    "kind": "text",
+    "clock_age_s": "int4",
+    "clock": "text",
     "site_id": "text",
+    "tries": "int4",
+    "message": "bytea",
 }
-"""Columns of the batch, with the types that PostgreSQL's binary COPY is told."""
+"""What is written of a record, with the types that PostgreSQL's binary COPY is told; the first ten are asked about before."""
+
+_PLACED: Final = 10
 
 _BATCH: Final = Table(
     "batch",
     MetaData(),
-    *(Column(name, _RECORD.c[name].type, nullable=_RECORD.c[name].nullable) for name in _STAGED),
+    *(Column(name, _RECORD.c[name].type, nullable=False) for name in list(_COLUMNS)[:_PLACED]),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
 )
@@ -109,26 +111,14 @@ class Break:
 
 
 def stage(session: Session, batch: Iterable[Staged]) -> None:
-    """Lay a batch ready; no two of it may have the same place.
+    """Lay a batch ready, in place of any before; no two of it may have the same place.
 
     Raises:
         DBAPIError: as any statement.
     """
-    connection = session.connection()
-    connection.execute(CreateTable(_BATCH, if_not_exists=True))
-    rows = sorted(
-        map(_row, batch), key=lambda row: (row[1], row[3], row[4])
-    )  # in one order, so that no two agents wait for each other
-    driver: Any = connection.connection.driver_connection
-    with _as_sqlalchemy(session), closing(driver.cursor()) as cursor:
-        if connection.dialect.name == "postgresql":
-            with cursor.copy(f"COPY batch ({', '.join(_STAGED)}) FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(list(_STAGED.values()))
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            cursor.execute("DELETE FROM batch")
-            cursor.executemany(f"INSERT INTO batch VALUES ({', '.join('?' * len(_STAGED))})", map(_for_sqlite, rows))
+    session.connection().execute(CreateTable(_BATCH, if_not_exists=True))
+    session.execute(delete(_BATCH))
+    _fill(session, _BATCH.name, _PLACED, map(_row, batch))
 
 
 def shut_out(session: Session) -> dict[Key, str]:
@@ -144,7 +134,9 @@ def lock_seen(session: Session, now: datetime) -> dict[Chain, Seen]:
     here = and_(_SEEN.c.device_id == _BATCH.c.device_id, _SEEN.c.epoch == _BATCH.c.epoch)
     nothing = select(*_CHAIN, literal(0), literal([], _SEEN.c.gaps.type), literal(now, _SEEN.c.updated_at.type))
     absent = nothing.where(~exists().where(here)).distinct().order_by(*_CHAIN)
-    session.execute(_insert_absent(session, _SEEN, ["device_id", "epoch", "upto", "gaps", "updated_at"], absent))
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    columns = ["device_id", "epoch", "upto", "gaps", "updated_at"]
+    session.execute(insert(_SEEN).from_select(columns, absent, include_defaults=False).on_conflict_do_nothing())
     asked = (
         select(_SEEN.c.device_id, _SEEN.c.epoch, _SEEN.c.upto, _SEEN.c.gaps)
         .where(tuple_(_SEEN.c.device_id, _SEEN.c.epoch).in_(select(*_CHAIN)))
@@ -154,19 +146,29 @@ def lock_seen(session: Session, now: datetime) -> dict[Chain, Seen]:
     return {(device, epoch): Seen.of(upto, gaps) for device, epoch, upto, gaps in session.execute(asked)}
 
 
-def merge(session: Session) -> set[Key]:
-    """Put the batch into the ledger; return the places that were not held before."""
-    batch = select(*(_BATCH.c[name] for name in _STAGED), literal(0)).where(true()).order_by(*_KEY)
-    place = (_RECORD.c.device_id, _RECORD.c.epoch, _RECORD.c.seq)
-    rows = session.execute(_insert_absent(session, _RECORD, [*_STAGED, "tries"], batch).returning(*place))
-    return {(device, epoch, seq) for device, epoch, seq in rows}
-
-
 def held(session: Session) -> dict[Key, Row[Any]]:
     """Return the ledger's row for every place of the batch that is taken: its digest and what the rules said of it."""
     columns = ("device_id", "epoch", "seq", "digest", "standing", "code", "effective_from", "case_number")
     asked = select(*(_RECORD.c[name] for name in columns)).join_from(_BATCH, _RECORD, _same_chain(0))
-    return {(row.device_id, row.epoch, row.seq): row for row in session.execute(asked)}
+    return {_key(row): row for row in session.execute(asked)}
+
+
+def held_elsewhere(session: Session) -> set[Key]:
+    """Return the places of the batch whose record id is held at another place, or comes twice."""
+    elsewhere = or_(_RECORD.c.device_id != _BATCH.c.device_id, _RECORD.c.epoch != _BATCH.c.epoch, _RECORD.c.seq != _BATCH.c.seq)
+    asked = select(*_KEY).join_from(_BATCH, _RECORD, and_(_RECORD.c.id == _BATCH.c.id, elsewhere))
+    return {_key(row) for row in session.execute(asked)}
+
+
+def enter(session: Session, fresh: Iterable[Staged]) -> None:
+    """Put records into the ledger whose places and ids are free; they are of the batch whose chains are locked.
+
+    Raises:
+        IntegrityError: another has just used one of the ids.
+    """
+    rows = sorted(map(_row, fresh), key=lambda row: row[1:4])
+    if rows:
+        _fill(session, _RECORD.name, len(_COLUMNS), rows)
 
 
 def breaks(session: Session) -> list[Break]:
@@ -210,9 +212,22 @@ def write_seen(session: Session, seen: Mapping[Chain, Seen], now: datetime) -> N
         session.connection().execute(update(_SEEN).where(*here), rows)
 
 
-def _insert_absent(session: Session, table: Table, columns: Sequence[str], source: Select[Any]) -> Any:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(table).from_select(list(columns), source, include_defaults=False).on_conflict_do_nothing()
+def _fill(session: Session, table: str, width: int, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows, their first `width` columns, as fast as the driver can."""
+    connection = session.connection()
+    columns = list(_COLUMNS)[:width]
+    driver: Any = connection.connection.driver_connection
+    with _as_sqlalchemy(session), closing(driver.cursor()) as cursor:
+        if connection.dialect.name == "postgresql":
+            with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types([_COLUMNS[name] for name in columns])
+                for row in rows:
+                    copy.write_row(row[:width])
+        else:
+            marks = ", ".join("?" * width)
+            cursor.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", [_for_sqlite(row[:width]) for row in rows]
+            )
 
 
 def _same_chain(step: int) -> ColumnElement[bool]:
@@ -226,25 +241,26 @@ def _key(row: Sequence[Any]) -> Key:
 
 
 def _row(staged: Staged) -> tuple[Any, ...]:
-    """Return a record in the order of `_STAGED`."""
+    """Return a record in the order of `_COLUMNS`."""
     entry = staged.entry
     return (
         entry.id,
         entry.device,
-        shard(entry.device),
         entry.epoch,
         entry.seq,
         entry.digest,
         entry.prev,
         entry.boot,
-        entry.kind,
         entry.time,
-        entry.clock_age_s,
-        staged.clock,
         staged.received_at,
         entry.kid,
-        entry.message,
+        shard(entry.device),
+        entry.kind,
+        entry.clock_age_s,
+        staged.clock,
         entry.site,
+        0,
+        entry.message,
     )
 
 
@@ -265,4 +281,4 @@ def _as_sqlalchemy(session: Session) -> Iterator[None]:
     try:
         yield
     except driver.Error as err:
-        raise DBAPIError.instance("laying a batch ready", None, err, driver.Error, hide_parameters=True, dialect=dialect) from err
+        raise DBAPIError.instance("filling a table", None, err, driver.Error, hide_parameters=True, dialect=dialect) from err

@@ -14,11 +14,13 @@ from sync_agent.contract.codes import Fault
 from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
 from sync_agent.contract.topics import DeviceId, Tenant
 from sync_agent.ingest import postman
+from sync_agent.ingest.answers import Office, Post
 from sync_agent.ingest.postman import Postman, joined
 
 KEY = OKPKey.generate_key("Ed25519")
 DEVICE = DeviceId("kiosk-1")
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+OFFICE = Office(Tenant("xz"), KEY, lambda: NOW)
 WITHIN_S = 10.0
 
 Said = queue.SimpleQueue[Receipt]
@@ -28,6 +30,10 @@ def receipt(upto: int, *judged: int, device: str = DEVICE, epoch: str = "aa", re
     rulings = tuple(Ruling(seq=seq, digest=f"{seq}", standing=Standing.ACCEPTED) for seq in judged)
     plain = Receipt(device=device, epoch=epoch, upto=upto, rulings=rulings, reconciles=reconciles, at=NOW)
     return plain.model_copy(update=other)
+
+
+def tell(running: Postman, *given: Receipt) -> None:
+    running.deliver([Post(each, OFFICE) for each in given])
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def running(said: Said) -> Iterator[Postman]:
     def say(_topic: str, payload: bytes, _shard: int) -> None:
         said.put(receipts.read(payload, KEY, DeviceId(_topic.split("/")[4])))
 
-    made = Postman(say, lambda: KEY, Tenant("xz"))
+    made = Postman(say)
     made.start()
     yield made
     made.stop()
@@ -50,38 +56,38 @@ def test_the_first_receipt_goes_at_once_and_the_next_ones_go_as_one(
     running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postman, "GAP_S", 0.05)
-    running.deliver([receipt(1)])
+    tell(running, receipt(1))
     assert said.get_nowait().upto == 1
     for upto in (2, 3, 4):
-        running.deliver([receipt(upto, upto)])
+        tell(running, receipt(upto, upto))
     gathered = said.get(timeout=WITHIN_S)
     assert (gathered.upto, [ruling.seq for ruling in gathered.rulings]) == (4, [2, 3, 4])
 
 
 def test_a_receipt_to_one_device_does_not_hold_up_another(running: Postman, said: Said) -> None:
-    running.deliver([receipt(1), receipt(1, device="kiosk-2")])
+    tell(running, receipt(1), receipt(1, device="kiosk-2"))
     assert {said.get_nowait().device, said.get_nowait().device} == {"kiosk-1", "kiosk-2"}
 
 
 def test_the_answer_to_a_birth_goes_alone_and_at_once(running: Postman, said: Said) -> None:
-    running.deliver([receipt(1)])
-    running.deliver([receipt(2), receipt(2, reconciles="a nonce", gaps=((3, 9),))])
+    tell(running, receipt(1))
+    tell(running, receipt(2), receipt(2, reconciles="a nonce", gaps=((3, 9),)))
     assert [said.get_nowait().reconciles, said.get_nowait().reconciles] == ["", "a nonce"]
 
 
 def test_what_waits_is_said_at_the_end(running: Postman, said: Said) -> None:
-    running.deliver([receipt(1)])
-    running.deliver([receipt(2)])
+    tell(running, receipt(1))
+    tell(running, receipt(2))
     running.stop()
     assert [said.get_nowait().upto, said.get_nowait().upto] == [1, 2]
 
 
 def test_a_receipt_with_many_answers_does_not_wait(running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postman, "MOST", 3)
-    running.deliver([receipt(1)])
-    running.deliver([receipt(3, 1, 2)])
+    tell(running, receipt(1))
+    tell(running, receipt(3, 1, 2))
     assert said.qsize() == 1
-    running.deliver([receipt(4, 3)])
+    tell(running, receipt(4, 3))
     assert [said.get_nowait().upto, len(said.get_nowait().rulings)] == [1, 3]
 
 
