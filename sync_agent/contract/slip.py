@@ -173,6 +173,21 @@ def key_id(key: OKPKey) -> bytes:
     return sha256(cose.raw(key)).digest()[:8]
 
 
+def covers(attestation: bytes, record_key: OKPKey, at: datetime) -> bool:
+    """Whether an attestation is one for this key at this time; whose word it is only `check` can tell.
+
+    Args:
+        attestation: as `attest` made it.
+        record_key: Ed25519 key; only its public part is used.
+        at: when a record is signed.
+    """
+    try:
+        _, _, public, since, until = _claims(Sign1(attestation).payload)
+    except NotCose:
+        return False
+    return public == cose.raw(record_key) and since <= at.replace(microsecond=0) <= until
+
+
 def write(entry: Entry, attestation: bytes, signing_key: OKPKey) -> bytes:
     """Return a slip, signed.
 

@@ -117,6 +117,14 @@ def test_fail__signed_when_the_attestation_did_not_hold(days: float) -> None:
     assert verdict(text, now=NOW + timedelta(days=200)) is Verdict.OUT_OF_TIME
 
 
+def test_a_device_can_tell_whether_its_attestation_is_for_its_key_and_the_time() -> None:
+    day = timedelta(days=1)
+    assert [slip.covers(attested(), DEVICE, NOW + n * day) for n in (-1, 0, 90)] == [True, True, True]
+    assert [slip.covers(attested(), DEVICE, NOW + n * day) for n in (-2, 91)] == [False, False]
+    assert not slip.covers(attested(), OTHER, NOW)
+    assert not slip.covers(b"nor a word", DEVICE, NOW)
+
+
 def test_ok__a_slip_is_evidence_long_after_its_attestation_ended() -> None:
     assert verdict(written(), now=NOW + timedelta(days=3650)) is None
 
