@@ -120,8 +120,50 @@ def opened_outbox(settings: Path) -> Iterator[Outbox]:
         raise typer.Exit(1) from fault
 
 
-enrol = typer.Typer(no_args_is_help=True, help="Become known to the centre.")
+enrol = typer.Typer(help="Become known to the centre.")
 app.add_typer(enrol, name="enrol")
+
+
+@enrol.callback(invoke_without_command=True)
+def enrol_online(
+    context: typer.Context,
+    server: Annotated[str, typer.Option(help="Address of the centre's enrolment door, https://HOST:PORT.")] = "",
+    code: Annotated[str, typer.Option(help="The one-time code; - reads it from standard input.")] = "-",
+    serial: Annotated[str, typer.Option(help="Serial number of the board; absent is what the board says.")] = "",
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Become known over the network: the keys are made here, an operator compares a number and approves.
+
+    Broken off, it is given again and goes on where it was. Without a network: `request` and `answer`.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from kiosk.uplink.door import DoorAway, DoorRefused, NotTheDoor
+    from kiosk.uplink.enrol import board_serial, enrol
+    from sync_agent.contract.invitation import BadCode, Code
+
+    folder = settings_or_exit(settings).identity_dir
+    try:
+        parsed = Code.parse(sys.stdin.readline() if code == "-" else code)
+        answer = enrol(
+            folder,
+            server,
+            parsed,
+            serial or board_serial(),
+            say=lambda number: typer.echo(f"Waiting for approval. Number: {number}"),
+        )
+    except (BadCode, DoorAway, DoorRefused, NotTheDoor) as err:
+        typer.echo(f"kiosk: {err} ({err.code})", err=True)
+        raise typer.Exit(1) from err
+    typer.echo(f"This is {answer.device} at {answer.site}.")
+
+
+@enrol.command("serial")
+def enrol_serial() -> None:
+    """Print the serial number of this board, for the operator who makes the code."""
+    from kiosk.uplink.enrol import board_serial
+
+    typer.echo(board_serial())
 
 
 @enrol.command("request")

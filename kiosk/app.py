@@ -27,13 +27,14 @@ from kiosk.screens.pilot import piloted
 from kiosk.screens.stage import Stage
 from kiosk.screens.words import Language
 from kiosk.settings import PageSettings, Settings
-from kiosk.uplink import identity
 from kiosk.uplink.courier import Courier
 from kiosk.uplink.faults import OutboxFault, OutboxFull
 from kiosk.uplink.line import KioskEnd, UplinkEnd
 from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.pen import Pen
+from kiosk.uplink.renewal import Renewals
 from kiosk.uplink.retention import retain
+from kiosk.uplink.wallet import Wallet
 from sync_agent.contract.kinds import Health, PartHealth, PartState
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ async def run_kiosk(settings: Settings) -> None:
         DisplayMissing: there is no screen.
     """
     clock = SystemClock()
-    who = identity.load(settings.identity_dir)
+    who = Wallet(settings.identity_dir)
     async with AsyncExitStack() as stack:
         outbox = Outbox(settings.outbox_path)
         stack.callback(outbox.close)
@@ -110,15 +111,16 @@ async def run_uplink(settings: Settings) -> None:
         NotEnrolled: the device has no identity.
     """
     clock = SystemClock()
-    who = identity.load(settings.identity_dir)
+    who = Wallet(settings.identity_dir)
+    renewals = Renewals(who, clock, random.Random())
     line = UplinkEnd(settings.uplink_socket)
     async with AsyncExitStack() as stack:
         outbox = Outbox(settings.outbox_path)
         stack.callback(outbox.close)
-        courier = Courier(who, outbox, line, settings.uplink, clock, random.Random())
+        courier = Courier(who, outbox, line, settings.uplink, clock, random.Random(), take_trust=renewals.box.take)
         await line.start(courier.heard)
         stack.push_async_callback(line.stop)
-        await until_stopped(courier.run(), retain(outbox, settings.outbox, clock))
+        await until_stopped(courier.run(), retain(outbox, settings.outbox, clock), renewals.run())
 
 
 async def serve(desk: Desk, test: SelfTest, device: str) -> None:

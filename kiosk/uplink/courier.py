@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
@@ -14,12 +15,13 @@ import structlog
 from kiosk.clock import Clock
 from kiosk.settings import UplinkSettings
 from kiosk.uplink.faults import OutboxFault
-from kiosk.uplink.identity import Identity
+from kiosk.uplink.identity import Who
 from kiosk.uplink.line import Message, Parts, UplinkEnd
 from kiosk.uplink.link import Link, LinkState, Trouble
 from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.sending import Sender
 from kiosk.uplink.settling import Asked
+from kiosk.uplink.trust import Taken
 from sync_agent.contract import receipts, topics
 from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Birth, Telemetry
@@ -37,13 +39,31 @@ ASKED_AGAIN: Final = 10
 FORGED: Final = "RCPT-01"
 """Code of a receipt that the sync agent did not sign: somebody else speaks in its place."""
 
+FORGED_LIST: Final = "TRUST-01"
+"""Code of a trust list that nobody whom this device believes has signed."""
+
+
+def not_taken(message: bytes) -> Taken:
+    """Leave a trust list alone: who has an identity of one moment believes what that believes."""
+    log.info("trust.not-taken", size=len(message))
+    return Taken.KNOWN
+
 
 class Courier:
     """Carries records out and receipts in. Everything runs in one event loop."""
 
     def __init__(
-        self, identity: Identity, outbox: Outbox, line: UplinkEnd, settings: UplinkSettings, clock: Clock, jitter: random.Random
+        self,
+        identity: Who,
+        outbox: Outbox,
+        line: UplinkEnd,
+        settings: UplinkSettings,
+        clock: Clock,
+        jitter: random.Random,
+        *,
+        take_trust: Callable[[bytes], Taken] = not_taken,
     ) -> None:
+        self._take_list = take_trust
         self._identity = identity
         self._outbox = outbox
         self._line = line
@@ -164,7 +184,10 @@ class Courier:
         self._wake.set()
 
     def _take_trust(self, message: bytes) -> None:
-        log.warning("trust.not-taken", size=len(message))  # kept as enrolled, until kiosk/uplink/trust.py reads it
+        taken = self._take_list(message)
+        if taken is Taken.NEW:
+            self._birth_is_due.set()  # so that the centre knows
+        self._report("trust", FORGED_LIST if taken is Taken.FORGED else "")
 
     async def _say_births(self) -> None:
         """Say on every connection, once a day, and after every change of epoch where the chain ends; the centre compares."""
@@ -192,6 +215,7 @@ class Courier:
             last_seq=tail.last_seq,
             last_digest=tail.last_digest,
             nonce=self._asked.nonce,
+            trust=self._identity.trust,
         )
         self._link.publish(topics.Up.BIRTH, birth.model_dump_json().encode(), retain=True)
         self._link.say_state(LinkWord.ONLINE)
