@@ -19,10 +19,20 @@ from sync_agent.registry.tables import RecordRow
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A signed receipt, ready to be said."""
+    """A receipt to be said. It is signed when it goes: until then it may be joined with the next one to the same device."""
 
-    topic: str
-    payload: bytes
+    receipt: Receipt
+    office: Office
+
+    @property
+    def topic(self) -> str:
+        """Where to say it."""
+        return topics.down(self.office.tenant, DeviceId(self.receipt.device), Down.RECEIPT)
+
+    @property
+    def payload(self) -> bytes:
+        """What to say, signed."""
+        return receipts.write(self.receipt, self.office.key)
 
 
 @dataclass(slots=True)
@@ -92,9 +102,8 @@ class Office:
     now: Callable[[], datetime]
 
     def post(self, receipt: Receipt) -> Post:
-        """Sign a receipt."""
-        topic = topics.down(self.tenant, DeviceId(receipt.device), Down.RECEIPT)
-        return Post(topic, receipts.write(receipt, self.key))
+        """Return a receipt to be said in this office's name."""
+        return Post(receipt, self)
 
 
 def ruling(row: RecordRow | Row[Any]) -> Ruling:

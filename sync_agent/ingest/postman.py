@@ -1,4 +1,4 @@
-"""The postman: signs receipts and says them, to each device the first at once and the next ones gathered.
+"""The postman: says receipts, to each device the first at once and the next ones gathered.
 
 Receipts are cumulative, so what comes in quick succession is said in one: a kiosk that drains its backlog is not flooded, and the
 centre signs once for many. An answer to a birth goes alone and at once.
@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from joserfc.jwk import OKPKey
-
-from sync_agent.contract import receipts, topics
 from sync_agent.contract.receipts import Receipt
-from sync_agent.contract.topics import DeviceId, Down, Tenant
+from sync_agent.contract.topics import DeviceId, shard
+from sync_agent.ingest.answers import Post
 
 GAP_S: Final = 0.2
 """At most one gathered receipt to a device within so long, seconds."""
@@ -38,7 +36,7 @@ class _Box:
     """
 
     free_at: float
-    waiting: Receipt | None = None
+    waiting: Post | None = None
 
 
 def joined(older: Receipt, newer: Receipt) -> Receipt:
@@ -56,17 +54,13 @@ def joined(older: Receipt, newer: Receipt) -> Receipt:
 class Postman:
     """Says receipts, some of them later in a thread of its own. For any thread."""
 
-    def __init__(self, say: Callable[[str, bytes, int], None], key: Callable[[], OKPKey], tenant: Tenant) -> None:
+    def __init__(self, say: Callable[[str, bytes, int], None]) -> None:
         """Make one; nothing is said yet.
 
         Args:
             say: publishes to a device: topic, payload, shard.
-            key: the private Ed25519 key in force that receipts are signed with.
-            tenant: whose devices.
         """
         self._say = say
-        self._key = key
-        self._tenant = tenant
         self._boxes: dict[Chain, _Box] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -83,23 +77,24 @@ class Postman:
             self._changed.notify()
         self._thread.join(timeout=10)
 
-    def deliver(self, given: Iterable[Receipt]) -> None:
+    def deliver(self, posts: Iterable[Post]) -> None:
         """Say receipts: at once where the device was told nothing for a while, else together with what else comes soon."""
         now, due = time.monotonic(), []
         with self._changed:
-            for receipt in given:
+            for post in posts:
+                receipt = post.receipt
                 if receipt.reconciles:
-                    due.append(receipt)
+                    due.append(post)
                     continue
                 box = self._boxes.setdefault((receipt.device, receipt.epoch), _Box(free_at=now))
-                whole = receipt if box.waiting is None else joined(box.waiting, receipt)
-                if now >= box.free_at or len(whole.rulings) + len(whole.rejections) >= MOST:
+                whole = post if box.waiting is None else Post(joined(box.waiting.receipt, receipt), post.office)
+                if now >= box.free_at or len(whole.receipt.rulings) + len(whole.receipt.rejections) >= MOST:
                     box.waiting, box.free_at = None, now + GAP_S
                     due.append(whole)
                 else:
                     box.waiting = whole
                     self._changed.notify()
-        self._sign(due)
+        self._send(due)
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -107,12 +102,12 @@ class Postman:
                 waiting = [box.free_at for box in self._boxes.values()]
                 self._changed.wait(max(0.0, min(waiting) - time.monotonic()) if waiting else None)
                 due = self._due(time.monotonic())
-            self._sign(due)
+            self._send(due)
         with self._changed:
             due = self._due(float("inf"))
-        self._sign(due)
+        self._send(due)
 
-    def _due(self, now: float) -> list[Receipt]:
+    def _due(self, now: float) -> list[Post]:
         """Take out what may go by now, and forget the devices that nothing waits for."""
         due = []
         for chain, box in list(self._boxes.items()):
@@ -125,8 +120,6 @@ class Postman:
                 box.waiting, box.free_at = None, now + GAP_S
         return due
 
-    def _sign(self, due: Iterable[Receipt]) -> None:
-        for receipt in due:
-            device = DeviceId(receipt.device)
-            topic = topics.down(self._tenant, device, Down.RECEIPT)
-            self._say(topic, receipts.write(receipt, self._key()), topics.shard(device))
+    def _send(self, due: Iterable[Post]) -> None:
+        for post in due:
+            self._say(post.topic, post.payload, shard(DeviceId(post.receipt.device)))

@@ -86,6 +86,7 @@ class Sessions:
         self._connections = 0
         self._failures = 0
         self._next_s = 0.0
+        self._failed_s = float("-inf")
         self._jitter = random.Random()
         self._is_complete = False
         self._is_stopping = False
@@ -237,18 +238,11 @@ class Sessions:
 
     def _look(self) -> None:
         """Notice which lines are over and which came up, and say so when all are or no longer all are."""
-        for shard, line in list(self._lines.items()):
+        for line in list(self._lines.values()):
             if line.trouble is None and line.over is None:
                 self._greet(line)
-                continue
-            why = line.trouble or line.over or ""
-            self._drop(line)
-            if line.trouble is not None or line.up_since is None or time.monotonic() - line.up_since < SHORT_S:
-                self._failed(shard, why)
             else:
-                self._failures = 0
-                self._next_s = max(self._next_s, time.monotonic() + self._jitter.uniform(0, AGAIN_S))
-                log.info("broker.session-lost", shard=shard, reason=why)
+                self._end(line)
         up = self.connected
         is_complete = bool(self._held) and up == self._held
         if is_complete and not self._is_complete:
@@ -256,6 +250,17 @@ class Sessions:
         elif self._is_complete and up < self._held:
             log.warning("broker.lost", sessions=len(up), of=len(self._held))
         self._is_complete = is_complete
+
+    def _end(self, line: Line) -> None:
+        """Forget a line that is over, and settle when to try again."""
+        shard, reason, now = line.session.shard, line.trouble or line.over or "", time.monotonic()
+        self._drop(line)
+        if line.trouble is not None or line.up_since is None or now - line.up_since < SHORT_S:
+            self._failed(shard, reason)
+        else:
+            self._failures = 0
+            self._next_s = max(self._next_s, now + self._jitter.uniform(0, AGAIN_S))
+            log.info("broker.session-lost", shard=shard, reason=reason)
 
     def _greet(self, line: Line) -> None:
         """Once a line is up: what an earlier one heard and the broker still has comes again, so it need not lie here too."""
@@ -266,9 +271,13 @@ class Sessions:
                 self.inbox.forget(line.session.shard, but=line.number)
 
     def _failed(self, shard: int | None, reason: str) -> None:
-        self._failures += 1
-        wait_s = self._jitter.uniform(0, min(RETRY_MAX_S, 2.0**self._failures))
-        self._next_s = time.monotonic() + wait_s
+        now = time.monotonic()
+        if now < self._next_s or now < self._failed_s + AGAIN_S:
+            self._next_s = max(self._next_s, self._failed_s + AGAIN_S)
+            return  # when the broker goes, all go; that is one failure
+        self._failures, self._failed_s = self._failures + 1, now
+        wait_s = self._jitter.uniform(0, min(RETRY_MAX_S, AGAIN_S * 2.0 ** min(self._failures, 10)))
+        self._next_s = now + max(wait_s, AGAIN_S / 10)
         place = f"{self._access.host}:{self._access.port}"
         log.warning(
             "broker.unreachable",
