@@ -203,6 +203,37 @@ def test_a_photo_is_read_where_the_browser_can(browser: Browser, address: str, t
     context.close()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_camera_is_looked_through_until_a_code_comes_and_then_closed(browser: Browser, address: str, is_there: bool) -> None:
+    """The camera is a canvas that is filmed; the detector at the browser's edge finds the code at its third look."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        f"""window.looks = 0;
+        window.BarcodeDetector = class {{
+          static async getSupportedFormats() {{ return ["qr_code"]; }}
+          async detect() {{ window.looks += 1; return window.looks === 3 ? [{{ rawValue: "{GOOD}" }}] : []; }}
+        }};
+        navigator.mediaDevices.getUserMedia = async () => {{
+          if (!{str(is_there).lower()}) throw new DOMException("none", "NotFoundError");
+          const canvas = document.createElement("canvas");
+          canvas.getContext("2d").fillRect(0, 0, 10, 10);
+          window.stream = canvas.captureStream(10);
+          return window.stream;
+        }};"""
+    )
+    page.clock.set_fixed_time(NOW)
+    page.goto(address)
+    page.get_by_role("button", name="用摄像头扫码").click()
+    if is_there:
+        expect(page.locator("#result")).to_have_attribute("data-verdict", "good")
+        assert page.evaluate("[looks, ...stream.getTracks().map(track => track.readyState)]") == [3, "ended"]
+    else:
+        expect(page.get_by_role("alert")).to_contain_text("摄像头打不开")
+    expect(page.locator("#view")).to_be_hidden()
+    context.close()
+
+
 def test_the_library_is_the_published_one() -> None:
     """npm tweetnacl 1.0.3, nacl-fast.min.js, unchanged."""
     digest = hashlib.sha256((publish.PARTS / publish.LIBRARY).read_bytes()).hexdigest()
