@@ -155,17 +155,17 @@ class Kiosk:
         self.line.written()
         return seq
 
-    async def until(self, true: Callable[[], bool], what: str) -> None:
+    async def until(self, true: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(within_s):
                 while not true():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.line.news(), 0.2)
         except TimeoutError:
             pytest.fail(f"{what} did not happen; link {self.line.link}, outbox {[row[3].state for row in self.outbox.listing()]}")
 
-    async def until_answered(self, seq: int) -> None:
-        await self.until(lambda: self.outbox.progress(seq).state is State.ANSWERED, f"an answer to record {seq}")
+    async def until_answered(self, seq: int, within_s: float = WITHIN_S) -> None:
+        await self.until(lambda: self.outbox.progress(seq).state is State.ANSWERED, f"an answer to record {seq}", within_s)
 
     async def until_trouble(self, trouble: Trouble) -> None:
         await self.until(lambda: self.line.link == LinkState(False, trouble), f"link trouble {trouble.name}")

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
+from sqlalchemy import select
 
+from kiosk.settings import UplinkSettings
+from kiosk.uplink import identity
+from kiosk.uplink.identity import Identity
+from kiosk.uplink.store import State
+from sync_agent import service
 from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
 from sync_agent.fleet.authority import session_name
+from sync_agent.registry.tables import RecordRow
 from system.services import nats
 from system.services.broker import Mosquitto
 from system.services.nats import NatsCluster
 from system.services.process import HOST
+from system.simulate.network import Proxy
 from tests.certificates import Authority, Issued
 from tests.mqtt import Address, Speaker
+from tests.system.centre import DEVICE, HASTY, enrolled, kiosk, opened
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 TENANT = Tenant("xz")
 DEVICES = [DeviceId(f"kiosk-{number}") for number in range(200)]
 QUIET_S = 1.0
+SETTLED_S = 60.0
+"""A new cluster makes its streams and the sessions of all shards at the first connections."""
+BACK_S = 30.0
+"""So soon after the death of a node there must be service again (reference, section 11, row 7)."""
 LET_IN_TRIES = 10
 
 
@@ -233,3 +250,98 @@ def test_nobody_is_let_in_without_a_certificate_of_ours(broker: Broker, pair: Pa
             elif stranger.was_let_in:  # Mosquitto knows no list of devices, but the stranger has no topic of anybody's
                 stranger.send(pair.up(), b"forged")
     broker.enter(pair.device).close()
+
+
+@dataclass
+class Hall:
+    """A whole chain over one kind of broker: centre, and what the kiosk connects to."""
+
+    office: service.Office
+    who: Identity
+    settings: UplinkSettings
+    cluster: NatsCluster | None
+
+    def records(self) -> list[int]:
+        """The sequences the ledger holds."""
+        with self.office.database.read() as session:
+            return list(session.scalars(select(RecordRow.seq).order_by(RecordRow.seq)))
+
+
+@contextmanager
+def hall(state_dir: Path, kind: str) -> Iterator[Hall]:
+    """Open a centre with one enrolled device. Before a cluster stands what finds a living node, as a name of three addresses."""
+    if kind.startswith("mosquitto"):
+        with opened(state_dir) as centre:
+            yield Hall(
+                centre.office, identity.load(centre.identity_dir), HASTY.model_copy(update={"mqtt": kind.split("-")[1]}), None
+            )
+        return
+    if not nats.PROGRAM.exists():
+        pytest.skip("needs Debian's nats-server")
+    with enrolled(state_dir) as office:
+        files = office.authority.files
+        cluster = NatsCluster(
+            state_dir / "nats", ca=files.ca, certificate=files.broker_certificate, key=files.broker_key, devices=[DEVICE]
+        )
+        front = socket.create_server((HOST, office.settings.broker.port))
+        addresses = [(node.host, node.port) for node in cluster.nodes]
+        with cluster, Proxy(addresses, front), Proxy(addresses[1:] + addresses[:1]) as other:
+            yield Hall(office, replace(identity.load(state_dir / "identity"), broker_port=other.port), HASTY, cluster)
+
+
+@pytest.mark.parametrize("kind", ["mosquitto-3.1.1", "mosquitto-5", "nats-3.1.1"])
+async def test_a_record_goes_out_and_its_answer_comes_back(kind: str, state_dir: Path) -> None:
+    with hall(state_dir, kind) as here, service.ingest(here.office):
+        async with kiosk(state_dir, here.who, here.settings) as ours:
+            seqs = [ours.write() for _ in range(5)]
+            for seq in seqs:
+                await ours.until_answered(seq, SETTLED_S)
+    assert here.records() == seqs
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("whose", ["the kiosk's", "the sync agent's", "the third"])
+async def test_a_cluster_that_loses_any_one_node_loses_no_record_and_serves_again_in_time(whose: str, state_dir: Path) -> None:
+    with hall(state_dir, "nats-3.1.1") as here, service.ingest(here.office):
+        cluster = here.cluster
+        assert cluster is not None
+        async with kiosk(state_dir, here.who, here.settings) as ours:
+            await ours.until_answered(ours.write(), SETTLED_S)
+            victim = {"the sync agent's": cluster.nodes[0], "the kiosk's": cluster.nodes[1], "the third": cluster.nodes[2]}[whose]
+            assert (victim is cluster.node_of(DEVICE)) is (whose == "the kiosk's"), "the control: who is where"
+            under_way = [ours.write() for _ in range(20)]
+            victim.kill()
+            killed = time.monotonic()
+            after = ours.write()
+            await ours.until_answered(after, BACK_S)
+            assert time.monotonic() - killed < BACK_S
+            for seq in under_way:
+                await ours.until_answered(seq, BACK_S)
+            victim.start()
+            await ours.until_answered(ours.write(), BACK_S)
+    assert here.records() == list(range(1, after + 2))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_a_cluster_without_its_majority_takes_nothing_and_loses_nothing(state_dir: Path) -> None:
+    """The control of the tests above: what stops the service is noticed by them."""
+    with hall(state_dir, "nats-3.1.1") as here, service.ingest(here.office):
+        cluster = here.cluster
+        assert cluster is not None
+        async with kiosk(state_dir, here.who, here.settings) as ours:
+            await ours.until_answered(ours.write(), SETTLED_S)
+            for node in cluster.nodes[:2]:
+                node.kill()
+            seqs = [ours.write() for _ in range(5)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(10):
+                    while ours.outbox.progress(seqs[0]).state is State.WAITING:
+                        await ours.line.news()
+            assert here.records() == [1]
+            for node in cluster.nodes[:2]:
+                node.start()
+            for seq in seqs:
+                await ours.until_answered(seq, SETTLED_S)
+    assert here.records() == list(range(1, 7))
