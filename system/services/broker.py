@@ -49,13 +49,21 @@ class Mosquitto(Service):
         """
         sessions = self._folder / "sessions"
         sessions.mkdir(parents=True, exist_ok=True)
-        rules = self._folder / "access.conf"
-        # It stays the user who started it: user `mosquitto` could not reach a state folder below a home.
-        text = configuration(self._listener, folder=sessions, rules=rules, user=getpass.getuser())
-        for path, content in ((rules, access_rules()), (self._folder / "mosquitto.conf", text)):
+        for name, content in self.files(sessions).items():
+            path = self._folder / name
             path.write_text(content)
             path.chmod(0o600)  # newer releases refuse rules that others can read
         self._process.start(lambda: is_listening(self.port))
+
+    def files(self, sessions: Path) -> dict[str, str]:
+        """Return name and text of what is written for each start: configuration and access rules. A test may change them.
+
+        Args:
+            sessions: folder for what the broker keeps.
+        """
+        # It stays the user who started it: user `mosquitto` could not reach a state folder below a home.
+        text = configuration(self._listener, folder=sessions, rules=self._folder / "access.conf", user=getpass.getuser())
+        return {"access.conf": access_rules(), "mosquitto.conf": text}
 
     def stop(self) -> None:
         """Stop cleanly: sessions and what is queued in them are kept."""

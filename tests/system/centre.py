@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from kiosk.clock import SystemClock
 from kiosk.settings import UplinkSettings
@@ -27,7 +27,7 @@ from sync_agent import service
 from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import authority, enrolment
-from sync_agent.registry.tables import Quarantine, RecordRow
+from sync_agent.registry.tables import Alarm, AlarmKind, LiveAgent, Quarantine, RecordRow, Shard
 from sync_agent.settings import BrokerSettings, DatabaseSettings, Settings
 from system.services.broker import Mosquitto
 from system.services.process import Process, free_port
@@ -52,11 +52,11 @@ class Centre:
         with service.ingest(self.office):
             yield
 
-    def agent_process(self, *, before: Sequence[str | Path] = (), env: Mapping[str, str] | None = None) -> Process:
+    def agent_process(self, *, program: Sequence[str] = ("-m", "sync_agent"), env: Mapping[str, str] | None = None) -> Process:
         """Return a sync agent in a process of its own, not yet started: `sync-agent ingest`, as it is run.
 
         Args:
-            before: what stands in the command line before Python, for instance strace.
+            program: what Python is to run; it is given the command line of `sync-agent`.
             env: its environment; absent is ours.
         """
         at = self.office.settings
@@ -65,8 +65,24 @@ class Centre:
         lines += ["[database]", f'url = "{at.database_url}"', f"busy_s = {at.database.busy_s}"]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
-        command = [*before, sys.executable, "-m", "sync_agent", "ingest", "--settings", file]
+        command = [sys.executable, *program, "ingest", "--settings", file]
         return Process("sync agent", command, at.state_dir / "agent.log", env=env)
+
+    def bury(self) -> None:
+        """Give free what killed agents still hold, as it would be by itself when their leases have run out."""
+        with self.office.database.write() as session:
+            session.execute(delete(LiveAgent))
+            session.execute(update(Shard).values(owner=None, expires_at=None))
+
+    def alarms(self) -> set[AlarmKind]:
+        """What a person is called for."""
+        with self.office.database.read() as session:
+            return set(session.scalars(select(Alarm.kind)))
+
+    def unjudged(self) -> int:
+        """How many records the ledger holds that the rules have not judged."""
+        with self.office.database.read() as session:
+            return session.scalar(select(func.count()).where(RecordRow.standing.is_(None))) or 0
 
     def uplink_process(self, *, before: Sequence[str | Path] = (), env: Mapping[str, str] | None = None) -> Process:
         """Return the device's uplink in a process of its own, not yet started: `kiosk uplink`, as it is run.
@@ -119,17 +135,20 @@ def enrolled(state_dir: Path, url: str | None = None, names: tuple[str, ...] = (
 
 
 @contextmanager
-def opened(state_dir: Path, url: str | None = None, names: tuple[str, ...] = ()) -> Iterator[Centre]:
+def opened(
+    state_dir: Path, url: str | None = None, names: tuple[str, ...] = (), make_broker: type[Mosquitto] = Mosquitto
+) -> Iterator[Centre]:
     """Open a centre with one enrolled device and a running broker; no agent runs yet.
 
     Args:
         state_dir: everything goes below it.
         url: the database; absent is SQLite.
         names: further names and addresses of the broker.
+        make_broker: a Mosquitto that is configured otherwise.
     """
     with enrolled(state_dir, url, names) as office:
         files = office.authority.files
-        broker = Mosquitto(
+        broker = make_broker(
             state_dir / "mosquitto",
             ca=files.ca,
             certificate=files.broker_certificate,
