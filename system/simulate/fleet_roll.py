@@ -92,7 +92,7 @@ def enrol(at: Office, folder: Path, count: int) -> list[Member]:
     ca = folder / "ca.crt"
     ca.write_text(at.authority.certificate)
     with at.database.read() as session:
-        until = dict(session.execute(select(DeviceCertificate.serial, DeviceCertificate.valid_until)).tuples().all())
+        until = {row.serial: row.valid_until for row in session.scalars(select(DeviceCertificate))}
     fresh_after = service.now() + _LEFT
     members = []
     for number in range(count):

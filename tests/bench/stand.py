@@ -23,7 +23,6 @@ from pydantic import SecretStr
 
 from sync_agent import service
 from sync_agent.contract import envelope, topics
-from sync_agent.fleet import authority
 from sync_agent.fleet.authority import Files
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
@@ -69,7 +68,7 @@ class Drain:
     Attributes:
         rows: came after those first seen.
         seconds: they took.
-        cpu_s: the taker's processor time meanwhile.
+        cpu_s: the takers' processor time meanwhile.
     """
 
     rows: int
@@ -80,6 +79,11 @@ class Drain:
     def rate(self) -> float:
         """Rows a second."""
         return self.rows / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time a row, microseconds."""
+        return 1e6 * self.cpu_s / self.rows
 
 
 class Letters:
@@ -118,7 +122,7 @@ class Stand:
         self.roll = Roll(ROLL)
         self.members = self.roll.members(members)
         self.roll.lay(folder / "agent")
-        self.files: Files = authority.load(folder / "agent" / "keys").files
+        self.keys = folder / "agent" / "keys"
         self.postgres = Postgres(folder / "postgres")
         self._count = count()
 
@@ -135,7 +139,7 @@ class Stand:
     @contextmanager
     def database(self, url: str) -> Iterator[Database]:
         """Open a registry for the block."""
-        database = Database(url, vault_at(self.folder / "agent" / "keys" / service.DATA_KEY))
+        database = Database(url, vault_at(self.keys / service.DATA_KEY))
         try:
             yield database
         finally:
@@ -151,7 +155,7 @@ class Stand:
     @contextmanager
     def broker(self) -> Iterator[Mosquitto]:
         """Run a broker that remembers nothing."""
-        files = self.files
+        files = Files(self.keys)
         broker = Mosquitto(
             self.folder / f"mosquitto-{next(self._count)}",
             ca=files.ca,
@@ -179,30 +183,36 @@ class Stand:
         command: list[str | Path] = [sys.executable, "-m", "sync_agent", "ingest", "--settings", path]
         return Process("sync agent", command, self.folder / f"sync-agent-{number}.log")
 
-    def drain(self, taker: Process, table: str, url: str, port: int, first: Sequence[Mail], queued: Sequence[Mail]) -> Drain:
-        """Fill the taker's queue while it is away, start it, and watch it work the queue off.
+    def drain(
+        self, takers: Sequence[Process], table: str, url: str, port: int, first: Sequence[Mail], queued: Sequence[Mail]
+    ) -> Drain:
+        """Fill the takers' queue while they are away, start them, and watch them work the queue off.
 
         Args:
-            taker: not started.
-            table: where its rows are counted.
-            url: of its database.
+            takers: not started.
+            table: where their rows are counted.
+            url: of their database.
             port: of the broker.
-            first: what it takes before, so that its session exists and its code is warm.
-            queued: what it is measured on.
+            first: what they take before, so that their sessions exist.
+            queued: what they are measured on.
         """
         with Rows(url, table) as rows:
-            taker.start(lambda: True)
+            for taker in takers:
+                taker.start(lambda: True)
             while rows.count() < sum(mail.records for mail in first):  # whoever has not subscribed yet hears nothing
                 fill(first, port)
-            taker.stop()
+            for taker in takers:
+                taker.stop(within_s=20.0)
             before = rows.count()
             fill(queued, port)
             whole = before + sum(mail.records for mail in queued)
-            taker.start(lambda: True)
+            for taker in takers:
+                taker.start(lambda: True)
             try:
-                return rows.watch(before, whole, taker.pid)
+                return rows.watch(before, whole, [taker.pid for taker in takers])
             finally:
-                taker.stop()
+                for taker in takers:
+                    taker.stop(within_s=20.0)
 
 
 class Rows:
@@ -223,12 +233,12 @@ class Rows:
         row = self._connection.execute(self._query.encode()).fetchone()
         return int(row[0]) if row else 0
 
-    def watch(self, before: int, whole: int, pid: int) -> Drain:
+    def watch(self, before: int, whole: int, pids: Sequence[int]) -> Drain:
         """Return how fast the rows came, from the first look that saw more than `before` to that which saw `whole`."""
         seen = self._until(lambda number: number > before)
-        begun, cpu = monotonic(), cpu_s(pid)
+        begun, cpu = monotonic(), sum(map(cpu_s, pids))
         self._until(lambda number: number >= whole)
-        return Drain(whole - seen, monotonic() - begun, cpu_s(pid) - cpu)
+        return Drain(whole - seen, monotonic() - begun, sum(map(cpu_s, pids)) - cpu)
 
     def _until(self, enough: Callable[[int], bool]) -> int:
         deadline = monotonic() + WITHIN_S

@@ -57,7 +57,7 @@ def install() -> None:
         shutil.copy(_HERE / name, _PROGRAM / name)
 
 
-def node_red(folder: Path, files: Files, broker_port: int, database_url: str, members: Sequence[Member]) -> Process:
+def flow(folder: Path, files: Files, broker_port: int, database_url: str, members: Sequence[Member]) -> Process:
     """Return the flow as a process, not started; it speaks to the broker with the sync agent's certificate.
 
     Args:

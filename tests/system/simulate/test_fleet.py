@@ -27,7 +27,7 @@ def held(centre: Centre) -> list[Held]:
     """Return the ledger."""
     asked = select(RecordRow.device_id, RecordRow.epoch, RecordRow.seq, RecordRow.digest)
     with centre.office.database.read() as session:
-        return [Held(*row) for row in session.execute(asked).tuples()]
+        return [Held(device, epoch, seq, digest) for device, epoch, seq, digest in session.execute(asked)]
 
 
 def fleet_of(centre: Centre, folder: Path, count: int, pace: Pace = HASTY) -> Fleet:
@@ -101,6 +101,8 @@ def test_a_roll_is_made_once_and_entered_into_any_registry(centre: Centre, state
     assert [m.device for m in enrol(centre.office, state_dir / "roll" / "devices", 6)] == [m.device for m in made]
 
 
+on_postgres = pytest.mark.parametrize("centre", ["postgresql"], indirect=True)
+
 STORM = Pace(wait=FullJitter(scale=0.02), resend_s=2.0)
 IN_STEP = Pace(wait=lambda failures, _chance: 0.02 * min(300.0, 2.0**failures), resend_s=2.0)
 
@@ -140,17 +142,23 @@ def busiest(moments: list[float], width_s: float) -> float:
     return most / len(ordered)
 
 
+@pytest.mark.postgres
+@on_postgres
 async def test_after_a_reconnect_storm_nothing_is_lost_and_the_kiosks_come_back_one_by_one(
     centre: Centre, state_dir: Path
 ) -> None:
     assert await storm(centre, state_dir, 200, STORM) < 0.4
 
 
+@pytest.mark.postgres
+@on_postgres
 async def test_control__without_jitter_the_kiosks_come_back_all_at_once(centre: Centre, state_dir: Path) -> None:
     assert await storm(centre, state_dir, 60, IN_STEP) > 0.8
 
 
 @pytest.mark.long
+@pytest.mark.postgres
+@on_postgres
 @pytest.mark.timeout(600)
 async def test_a_storm_of_two_thousand_kiosks_passes(centre: Centre, state_dir: Path) -> None:
     assert await storm(centre, state_dir, 2000, Pace(wait=FullJitter(scale=0.2), resend_s=10.0)) < 0.2
