@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,8 +46,8 @@ def serve(settings: SettingsFile = DEFAULT) -> None:
 def ingest(settings: SettingsFile = DEFAULT) -> None:
     """Take records only, without a page: one more beside those that serve."""
     try:
-        with service.office(settings_or_exit(settings)) as at, service.ingest(at):
-            signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        with service.until_told() as told, service.office(settings_or_exit(settings)) as at, service.ingest(at):
+            told.wait()
     except AuthorityFault as err:
         raise stop(err) from err
 

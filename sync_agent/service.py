@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,11 +150,25 @@ def ingest(at: Office) -> Iterator[Ingest]:
         verifiers.stop()
 
 
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """Have SIGTERM and SIGINT set the event for the block, instead of ending the program before it has given its shards away."""
+    told = threading.Event()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(kind, lambda *_: told.set()) for kind in kinds]
+    try:
+        yield told
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
 def serve(settings: Settings) -> None:
     """Take records and serve the staff page until told to stop."""
     from sync_agent.web.app import create_app  # here, so that an agent that only takes records needs no web
 
-    with office(settings) as at, ingest(at), door(at):
+    # uvicorn takes the signals while it runs, and raises them again when it has ended.
+    with until_told() as told, office(settings) as at, ingest(at), door(at):
         web = uvicorn.Config(
             create_app(at.database, settings, now),
             host=settings.web.host,
@@ -161,4 +177,5 @@ def serve(settings: Settings) -> None:
             access_log=False,
             timeout_graceful_shutdown=2,
         )
-        uvicorn.Server(web).run()
+        if not told.is_set():
+            uvicorn.Server(web).run()
