@@ -11,9 +11,15 @@ from sync_agent.__main__ import app
 from sync_agent.check import words
 from sync_agent.check.publish import KEYS, PAGE
 from sync_agent.check.words import Language
-from sync_agent.contract import slip
+from sync_agent.contract import logs, slip
 from sync_agent.contract.slip import Verdict
 from tests.sync_agent.check.slips import AGENT, BAD, ENTRY, GOOD, RECORD, STRANGER, written
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command runs in the tests' own process, where it must not turn all logs to a stream that is closed with it."""
+    monkeypatch.setattr(logs, "set_up", lambda _program: None)
 
 
 @pytest.fixture
