@@ -6,7 +6,7 @@ number it believes, and is sent the newest list when it is behind, signed by a k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -116,7 +116,6 @@ def promote(
     now: datetime,
     *,
     reason: str = "",
-    after: Callable[[], None] = lambda: None,
 ) -> None:
     """Put the staged key in force.
 
@@ -127,7 +126,6 @@ def promote(
         actor: who does it.
         now: the time.
         reason: why it is done although devices are behind; "" refuses then.
-        after: what is to be done with the new key before it is published.
 
     Raises:
         WrongStep: none is staged.
@@ -139,7 +137,6 @@ def promote(
         if Place.STAGED in names and which is not Which.REGISTRY:  # devices need not believe a key they only seal to
             _refuse_behind(session, _since(_lists(session), which, names[Place.STAGED]), f"promote {which}", reason, now)
         authority.keyring.promote(which)
-        after()
         _note(session, authority, which, "promote", actor, reason, now)
 
 
