@@ -33,6 +33,8 @@ TENANT: Final = "xz"
 SITE: Final = "site-ls-01"
 DEVICE: Final = "kiosk-ls-01"
 READY_S: Final = 60.0
+NO_LINK: Final = ("banner.offline", "banner.link-")
+"""How the messages begin that say why a kiosk is not connected."""
 WEIGHTS: Final = Path(models.__file__).parent / "dlib" / "weights"
 
 KIOSK_TOML: Final = """\
@@ -339,7 +341,7 @@ class World:
         try:
             with self.pilot() as pilot:
                 seen = pilot.page()
-                return seen.page == "Attract" and "banner.offline" not in seen.texts
+                return seen.page == "Attract" and not any(text.startswith(NO_LINK) for text in seen.texts)
         except OSError:
             return False
 
