@@ -13,9 +13,13 @@ from sync_agent.check import publish, words
 from sync_agent.check.words import Language
 from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, stop
 from sync_agent.contract import documents, logs, slip
+from sync_agent.contract.carried import NotCarried
+from sync_agent.contract.topics import Tenant
 from sync_agent.fleet import agents
 from sync_agent.fleet.authority import AuthorityFault
 from sync_agent.fleet_commands import device, keys
+from sync_agent.ingest import carrier
+from sync_agent.ingest.answers import Office
 from sync_agent.registry import roster
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -85,6 +89,21 @@ def import_people(
     except (OSError, roster.BadRoster) as err:
         raise stop(err) from err
     typer.echo(f"{count} people are on the roster of {site}.")
+
+
+@bring.command("records")
+def import_records(
+    file: Annotated[Path, typer.Argument(help="As `kiosk outbox` exported it.")],
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Take in records that were carried here by hand; what is here already changes nothing. A running sync agent judges them."""
+    try:
+        with service.office(settings_or_exit(settings)) as at, file.open("rb") as opened:
+            desk = Office(Tenant(at.settings.tenant), at.authority.receipt_key, service.now)
+            brought = carrier.bring_in(at.database, desk, at.authority.registry_keys, opened)
+    except (OSError, NotCarried, AuthorityFault) as err:
+        raise stop(err) from err
+    typer.echo(f"{brought.messages} messages taken in; {brought.refused} records in them were refused and are in quarantine.")
 
 
 @app.command("verify-receipt")

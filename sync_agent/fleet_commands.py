@@ -17,7 +17,7 @@ from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, stop
 from sync_agent.contract import slip
 from sync_agent.contract.enrolment import Request
 from sync_agent.contract.topics import BadTopic, DeviceId, name
-from sync_agent.fleet import authority, enrolment, invitations, renewal, trust
+from sync_agent.fleet import alarms, authority, enrolment, gaps, invitations, renewal, trust
 from sync_agent.fleet.authority import AuthorityFault, BadRequest
 from sync_agent.fleet.enrolment import CannotEnrol
 from sync_agent.fleet.eviction import NotEvicted
@@ -27,6 +27,7 @@ device = typer.Typer(no_args_is_help=True, help="The fleet: who is known, with w
 keys = typer.Typer(no_args_is_help=True, help="The keys that devices rely on, and how one follows another.")
 
 Device = Annotated[str, typer.Argument(help="Name of the device: a-z, 0-9 and hyphens.")]
+OneDevice = Annotated[str | None, typer.Argument(help="Only of this device.")]
 Kind = Annotated[
     Which, typer.Argument(help="agent: signs receipts. registry: personal parts are sealed to it. ca: signs certificates.")
 ]
@@ -128,6 +129,29 @@ def device_list(settings: SettingsFile = DEFAULT) -> None:
     with office(settings) as at:
         for line in enrolment.listing(at.database, at.settings.fleet, service.now()):
             typer.echo(line)
+
+
+@device.command("gaps")
+def device_gaps(name: OneDevice = None, settings: SettingsFile = DEFAULT) -> None:
+    """List the records that devices have signed and that are not here, and since when; refused ones are told apart."""
+    with office(settings) as at, at.database.read() as session:
+        for gap in gaps.listing(session, None if name is None else DeviceId(name)):
+            typer.echo(gap)
+
+
+@device.command("alarms")
+def device_alarms(
+    name: OneDevice = None,
+    clear: Annotated[list[int] | None, typer.Option(help="Number of an alarm that somebody has looked at.")] = None,
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """List the open alarms, the newest first; with --clear, close some before."""
+    with office(settings) as at, at.database.write() as session:
+        for number in clear or []:
+            if not alarms.clear_number(session, number, service.now(), enrolment.COMMAND):
+                raise stop(LookupError(f"there is no open alarm {number}. `sync-agent device alarms` shows those there are."))
+        for alarm in alarms.open_alarms(session, None if name is None else DeviceId(name)):
+            typer.echo(alarms.line(alarm))
 
 
 @keys.command("list")

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.topics import DeviceId
-from sync_agent.registry.tables import Alarm, AlarmKind
+from sync_agent.registry.tables import Alarm, AlarmKind, AuditEvent
 from sync_agent.registry.tables.alarms import OF_A_DEVICE, OF_NO_DEVICE
 
 log = structlog.get_logger(__name__)
@@ -86,6 +86,25 @@ def clear(session: Session, kind: AlarmKind, device: DeviceId | None, subject: s
     """Close the open alarm of that kind, device and subject; return whether there was one."""
     named = (Alarm.kind == kind, Alarm.device_id == device, Alarm.subject == subject[:SUBJECT_MAX], Alarm.cleared_at.is_(None))
     return bool(session.execute(update(Alarm).where(*named).values(cleared_at=now).returning(Alarm.id)).all())
+
+
+def clear_number(session: Session, number: int, now: datetime, actor: str) -> bool:
+    """Close an open alarm that a person has looked at, and remember who; return whether there was one."""
+    alarm = session.scalars(select(Alarm).where(Alarm.id == number, Alarm.cleared_at.is_(None)).with_for_update()).first()
+    if alarm is None:
+        return False
+    alarm.cleared_at = now
+    session.add(AuditEvent(at=now, actor=actor, action="alarm.clear", subject=f"{alarm.id} {alarm.kind}"))
+    session.flush()
+    return True
+
+
+def line(alarm: Alarm) -> str:
+    """Return an alarm as one line for the operator."""
+    since = f"{alarm.first_at:%Y-%m-%d %H:%M:%S}Z"
+    times = f"{alarm.times} times, last {alarm.last_at:%Y-%m-%d %H:%M:%S}Z" if alarm.times > 1 else "once"
+    where = f"{alarm.kind:<22} {alarm.device_id or 'centre':<24}"
+    return f"{alarm.id:>6} {where} {alarm.subject}: {alarm.detail} (since {since}, {times})"
 
 
 def open_alarms(session: Session, device: DeviceId | None = None) -> Sequence[Alarm]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Case, Direction, Outcome, PartState
 from sync_agent.contract.masking import masked_name, masked_number
 from sync_agent.contract.receipts import Standing
-from sync_agent.fleet import presence
+from sync_agent.fleet import gaps, presence
+from sync_agent.fleet.gaps import Missing
 from sync_agent.fleet.presence import Presence, Seen
 from sync_agent.registry.tables import (
     AttendanceRow,
@@ -60,7 +62,7 @@ class Tally:
 
     Attributes:
         received: records in the ledger.
-        missing: sequence numbers below the highest one received that never arrived.
+        missing: sequence numbers below the highest one received that never arrived; one that was refused did.
         waiting: records that devices say they hold without receipt.
         oldest_at: when the oldest of those was made.
         unreachable: devices that spoke before and are silent now.
@@ -160,11 +162,12 @@ def look(session: Session, settings: FleetSettings, now: datetime) -> Board:
         settings: when a device counts as silent or late.
         now: the time.
     """
-    missing = _missing(session)
+    holes = gaps.listing(session)
+    missing = _missing(holes)
     devices = _devices(session, missing, settings, now)
     waiting = [device for device in devices if device.waiting]
     tally = Tally(
-        received=_received(session) - sum(missing.values()),
+        received=_received(session) - sum(gap.last - gap.first + 1 for gap in holes),
         missing=sum(missing.values()),
         waiting=sum(device.waiting or 0 for device in waiting),
         oldest_at=min((device.oldest_at for device in waiting if device.oldest_at is not None), default=None),
@@ -177,11 +180,11 @@ def _received(session: Session) -> int:
     return int(session.scalar(select(func.coalesce(func.sum(DeviceSeen.upto), 0))) or 0)
 
 
-def _missing(session: Session) -> dict[str, int]:
-    """Return how many records each device is missing, devices without a gap left out."""
+def _missing(holes: Sequence[Missing]) -> dict[str, int]:
+    """Return how many records of each device never came, devices without a gap left out. What came and was refused did come."""
     missing: dict[str, int] = {}
-    for seen in session.scalars(select(DeviceSeen).where(cast(DeviceSeen.gaps, String) != "[]")):
-        missing[seen.device_id] = missing.get(seen.device_id, 0) + sum(gap["last"] - gap["first"] + 1 for gap in seen.gaps)
+    for gap in holes:
+        missing[gap.device] = missing.get(gap.device, 0) + gap.lost
     return missing
 
 
