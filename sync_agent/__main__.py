@@ -99,7 +99,7 @@ def import_records(
     """Take in records that were carried here by hand; what is here already changes nothing. A running sync agent judges them."""
     try:
         with service.office(settings_or_exit(settings)) as at, file.open("rb") as opened:
-            desk = Office(Tenant(at.settings.tenant), at.authority.receipt_key, service.now)
+            desk = Office(Tenant(at.settings.tenant), lambda: at.authority.receipt_key, service.now)
             brought = carrier.bring_in(at.database, desk, at.authority.registry_keys, opened)
     except (OSError, NotCarried, AuthorityFault) as err:
         raise stop(err) from err

@@ -134,7 +134,7 @@ def ingest(at: Office) -> Iterator[Ingest]:
     )
     sessions = Sessions(access, files, tenant, lambda: leases.is_sure, now)
     leases = Leases(at.database, new_agent_id(), sessions.hold)
-    desk = answers.Office(tenant, at.authority.receipt_key, now)
+    desk = answers.Office(tenant, lambda: at.authority.receipt_key, now)
     verifiers = Verifiers(settings.verifiers)
     clerk = Clerk(at.database, desk, verifiers, leases.fence)
     judge = Judge(at.database, RuleBook.of(settings.rules), desk, at.authority.registry_keys, lambda: leases.held, leases.fence)

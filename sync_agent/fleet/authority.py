@@ -7,11 +7,11 @@ them follows the one before it: `sync_agent/fleet/keyring.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, overload
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -137,9 +137,9 @@ class Authority:
         return self.ring.registry[Place.IN_FORCE]
 
     @property
-    def registry_keys(self) -> tuple[OKPKey, ...]:
-        """Every private X25519 key that a personal part may be sealed to, that in force first."""
-        return tuple(self.ring.registry.values())
+    def registry_keys(self) -> Sequence[OKPKey]:
+        """Every private X25519 key that a personal part may be sealed to, that in force first; as they are when it is read."""
+        return _Live(lambda: tuple(self.ring.registry.values()))
 
     @property
     def agent_keys(self) -> tuple[OKPKey, ...]:
@@ -230,6 +230,26 @@ class Authority:
     def _mark(self) -> tuple[tuple[int, int], ...]:
         """Return what differs when a key has changed."""
         return tuple(_stamp(path) for path in self.keyring.files())
+
+
+class _Live(Sequence[OKPKey]):
+    """Keys as they are at each look: who holds on to them need not be told of a change."""
+
+    def __init__(self, read: Callable[[], tuple[OKPKey, ...]]) -> None:
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @overload
+    def __getitem__(self, at: int) -> OKPKey: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[OKPKey]: ...
+    def __getitem__(self, at: int | slice) -> OKPKey | Sequence[OKPKey]:
+        return self._read()[at]
+
+    def __iter__(self) -> Iterator[OKPKey]:
+        return iter(self._read())
 
 
 def session_name(shard: int) -> str:

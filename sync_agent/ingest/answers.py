@@ -93,13 +93,18 @@ class Office:
 
     Attributes:
         tenant: whose devices.
-        key: private Ed25519 key that receipts are signed with.
+        in_force: gives the private Ed25519 key that receipts are signed with; one key follows another while we work.
         now: the clock, UTC.
     """
 
     tenant: Tenant
-    key: OKPKey
+    in_force: Callable[[], OKPKey]
     now: Callable[[], datetime]
+
+    @property
+    def key(self) -> OKPKey:
+        """The private key that receipts are signed with now."""
+        return self.in_force()
 
     def post(self, receipt: Receipt) -> Post:
         """Return a receipt to be said in this office's name."""

@@ -91,7 +91,8 @@ def benchmarks() -> Iterator[Result]:
 @contextmanager
 def _registry(stand: Stand) -> Iterator[tuple[Database, Clerk]]:
     """Open a new registry and a clerk on it who holds every shard."""
-    office = Office(TENANT, authority.load(stand.keys).receipt_key, lambda: datetime.now(UTC))
+    own = authority.load(stand.keys)
+    office = Office(TENANT, lambda: own.receipt_key, lambda: datetime.now(UTC))
     with stand.database(stand.registry()) as database:
         yield database, Clerk(database, office, Verifiers(0), lambda _session, _shards: None)
 

@@ -106,7 +106,7 @@ class Centre:
     receipt_key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
 
     def __post_init__(self) -> None:
-        self.office = Office(TENANT, self.receipt_key, self.clock)
+        self.office = Office(TENANT, lambda: self.receipt_key, self.clock)
         self.clerk = Clerk(self.database, self.office, Verifiers(0), everywhere)
         self.judge = self.another_judge()
         with self.database.write() as session:

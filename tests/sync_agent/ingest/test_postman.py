@@ -20,7 +20,7 @@ from sync_agent.ingest.postman import Postman, joined
 KEY = OKPKey.generate_key("Ed25519")
 DEVICE = DeviceId("kiosk-1")
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
-OFFICE = Office(Tenant("xz"), KEY, lambda: NOW)
+OFFICE = Office(Tenant("xz"), lambda: KEY, lambda: NOW)
 WITHIN_S = 10.0
 
 Said = queue.SimpleQueue[Receipt]
