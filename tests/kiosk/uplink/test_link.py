@@ -144,7 +144,9 @@ async def test_a_receipt_that_came_while_it_was_away_is_heard_on_its_return(
     await asyncio.to_thread(agent.say, topics.down(TENANT, DEVICE, Down.RECEIPT), b"meanwhile")
     agent.close()
     async with running(who, settings) as ours:
-        assert await heard(ours.receipts) == b"meanwhile"
+        while (receipt := await heard(ours.receipts)) == b"at once":
+            pass  # its acknowledgement was lost with the line
+        assert receipt == b"meanwhile"
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
