@@ -199,7 +199,10 @@ class Stand:
         with Rows(url, table) as rows:
             for taker in takers:
                 taker.start(lambda: True)
+            deadline = monotonic() + WITHIN_S
             while rows.count() < sum(mail.records for mail in first):  # whoever has not subscribed yet hears nothing
+                if monotonic() > deadline or not all(taker.is_running for taker in takers):
+                    raise TimeoutError(f"{takers[0].name} takes nothing; {takers[0].log_file.read_text()[-2000:]}")
                 fill(first, port)
             for taker in takers:
                 taker.stop(within_s=20.0)
@@ -232,6 +235,10 @@ class Rows:
         """Return how many there are."""
         row = self._connection.execute(self._query.encode()).fetchone()
         return int(row[0]) if row else 0
+
+    def wait(self, whole: int) -> None:
+        """Return when there are so many."""
+        self._until(lambda number: number >= whole)
 
     def watch(self, before: int, whole: int, pids: Sequence[int]) -> Drain:
         """Return how fast the rows came, from the first look that saw more than `before` to that which saw `whole`."""
