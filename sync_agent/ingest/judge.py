@@ -158,9 +158,8 @@ class _Sitting:
     def _all_at_once(self, rows: Sequence[RecordRow]) -> bool:
         """Apply every record under one savepoint, which is quick; say whether it went well. Otherwise nothing happened."""
         try:
-            with self._session.begin_nested():
-                for row in rows:
-                    self._apply(row)
+            with self._session.begin_nested(), self._session.no_autoflush:
+                self._apply(rows)
                 self._session.flush()
         except PASSING:
             raise
@@ -172,7 +171,7 @@ class _Sitting:
         """Apply one record under its own savepoint; a fault of ours is noted at it, and it is tried again later."""
         try:
             with self._session.begin_nested():
-                self._apply(row)
+                self._apply([row])
                 self._session.flush()
         except PASSING:
             raise
@@ -183,39 +182,38 @@ class _Sitting:
             detail = f"{type(failure).__name__} at record {row.seq} of epoch {row.epoch}, tried {row.tries} times"
             self._alarms.add(AlarmKind.NOT_JUDGED, DeviceId(row.device_id), row.kind, detail)
 
-    def _apply(self, row: RecordRow) -> None:
-        """Have the rules decide about a record and note it in its row.
+    def _apply(self, rows: Sequence[RecordRow]) -> None:
+        """Have the rules decide about records, one after the other, and note it in their rows."""
+        opened = [(row, *self._open(row)) for row in rows]
+        about = rules.Rows(self._session, self._now)
+        about.load((record, personal) for _, record, personal in opened if personal is not None)
+        for row, record, personal in opened:
+            if personal is None:
+                row.standing, row.code = Standing.REFUSED, Code.UNREADABLE
+                continue
+            applied = rules.apply(self._session, record, personal, self._book, self._now, about)
+            row.site_id, row.person_id = applied.site_id, applied.person_id
+            row.standing, row.code = applied.standing, applied.code
+            row.effective_from, row.case_number = applied.effective_from, applied.case_number
 
-        One whose personal part does not open, or holds something else than its kind, stays in the ledger as evidence and is
-        refused: it was signed, and the device cannot make it better by sending it again.
+    def _open(self, row: RecordRow) -> tuple[Record, Part | None]:
+        """Open a record, its personal part with the key it was sealed to.
+
+        A part that does not open, or holds something else than its kind, is None: the record stays in the ledger as evidence
+        and is refused, for it was signed so, and the device cannot make it better by sending it again.
         """
-        source = self._tenant, DeviceId(row.device_id)
-        record = envelope.parse(envelope.payload_of(row.message), *source)
-        try:
-            personal = self._open(record)
-        except Refused as refused:
-            row.standing, row.code = Standing.REFUSED, Code.UNREADABLE
-            detail = f"record {row.seq} of epoch {row.epoch}: {refused.detail}"
-            self._alarms.add(AlarmKind.UNREADABLE, source[1], refused.fault, detail)
-            return
-        applied = rules.apply(self._session, record, personal, self._book, self._now)
-        row.site_id, row.person_id = applied.site_id, applied.person_id
-        row.standing, row.code = applied.standing, applied.code
-        row.effective_from, row.case_number = applied.effective_from, applied.case_number
-
-    def _open(self, record: Record) -> Part:
-        """Open a personal part with the key it was sealed to.
-
-        Raises:
-            Refused: none opens it, or what is inside is not of the kind.
-        """
+        device = DeviceId(row.device_id)
+        record = envelope.parse(envelope.payload_of(row.message), self._tenant, device)
+        why = Refused(Fault.CANNOT_OPEN, "the registry has no key")
         for key in self._registry_keys:
             try:
-                return record.personal(key)
+                return record, record.personal(key)
             except Refused as refused:
+                why = refused
                 if refused.fault is not Fault.CANNOT_OPEN:
-                    raise
-        raise Refused(Fault.CANNOT_OPEN, f"none of {len(self._registry_keys)} keys of the registry opens it")
+                    break
+        self._alarms.add(AlarmKind.UNREADABLE, device, why.fault, f"record {row.seq} of epoch {row.epoch}: {why.detail}")
+        return record, None
 
 
 def _ready(held: Seen, now: datetime) -> int:

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.envelope import Record
 from sync_agent.contract.kinds import Attendance, Capture, CardHolder, Case, Health, Part, PersonReference, Verification
 from sync_agent.contract.receipts import Standing
-from sync_agent.contract.status import Link
-from sync_agent.registry.database import insert_absent
 from sync_agent.registry.rules import attendance, cases, health, people
 from sync_agent.registry.rules.decision import (
     Change,
@@ -30,12 +27,10 @@ from sync_agent.registry.rules.decision import (
     SetParts,
     SetStatus,
 )
+from sync_agent.registry.rules.rows import Rows
 from sync_agent.registry.tables import (
     AttendanceRow,
-    Device,
-    DeviceStatus,
     Person,
-    Personnel,
     ReviewCase,
     VerificationRow,
 )
@@ -67,20 +62,21 @@ class Applied:
     person_id: int | None
 
 
-def apply(session: Session, record: Record, personal: Part, book: RuleBook, now: datetime) -> Applied:
-    """Decide about a record and write what follows from it.
+def apply(session: Session, record: Record, personal: Part, book: RuleBook, now: datetime, rows: Rows | None = None) -> Applied:
+    """Decide about a record and have what follows from it written at the next flush.
 
     Args:
-        session: a write transaction of `Database`; the row of `RecordRow` must be added in the same one.
+        session: a write transaction of `Database`; the row of `RecordRow` is there, or is added in the same one.
         record: its signature is checked, and its device is enrolled.
         personal: its opened personal part.
         book: what the operator decides.
         now: the time of this transaction.
+        rows: what was loaded for several records together; without it each row is asked for.
 
     Raises:
         NoRule: no rule handles this kind.
     """
-    work = _Work(session, record, personal, book, now)
+    work = _Work(session, record, personal, book, now, rows or Rows(session, now))
     decision = work.decide()
     work.write(decision)
     return Applied(
@@ -96,17 +92,17 @@ def apply(session: Session, record: Record, personal: Part, book: RuleBook, now:
 class _Work:
     """One record and the rows it is about, locked where they may change."""
 
-    def __init__(self, session: Session, record: Record, personal: Part, book: RuleBook, now: datetime) -> None:
+    def __init__(self, session: Session, record: Record, personal: Part, book: RuleBook, now: datetime, rows: Rows) -> None:
         self._session = session
         self._record = record
         self._personal = personal
         self._book = book
         self._now = now
-        self._device = session.get_one(Device, record.event.source.rsplit("/", 1)[1])
+        self._device = rows.device(record)
         self.site_id: str = getattr(record.facts, "site", self._device.site_id)
-        self.person = self._find_person()
-        self._place = self._find_place()
-        self._status = self._find_status() if isinstance(record.facts, Health) else None
+        self.person = _person(rows, personal)
+        self._place = rows.place(self.site_id, self.person) if self.person is not None else None
+        self._status = rows.status(self._device) if isinstance(record.facts, Health) else None
         self.case_number: str | None = None
 
     def decide(self) -> Decision:
@@ -147,7 +143,6 @@ class _Work:
             )
         for change in decision.changes:
             self._write(change)
-        self._session.flush()
 
     def _write(self, change: Change) -> None:
         match change:
@@ -204,35 +199,12 @@ class _Work:
         self._session.flush()
         self.case_number = row.number
 
-    def _find_person(self) -> Person | None:
-        match self._personal:
-            case CardHolder() as holder:
-                return self._person_of(holder)
-            case PersonReference(number=number):
-                return self._session.scalar(select(Person).where(Person.has_number(number)))
-            case _:
-                return None
 
-    def _person_of(self, holder: CardHolder) -> Person:
-        """Return the person of a card; somebody new is remembered by name and number alone."""
-        asked = select(Person).where(Person.has_number(holder.number))
-        person = self._session.scalar(asked)
-        if person is None:
-            number = {"number_index": holder.number, "number": holder.number}
-            insert_absent(self._session, Person, {**number, "name": holder.name, "created_at": self._now})
-            person = self._session.scalars(asked).one()
-        return person
-
-    def _find_place(self) -> Personnel | None:
-        if self.person is None:
+def _person(rows: Rows, personal: Part) -> Person | None:
+    match personal:
+        case CardHolder() as holder:
+            return rows.person_of(holder)
+        case PersonReference(number=number):
+            return rows.person(number)
+        case _:
             return None
-        asked = select(Personnel).where(Personnel.site_id == self.site_id, Personnel.person_id == self.person.id)
-        return self._session.scalar(asked.with_for_update())
-
-    def _find_status(self) -> DeviceStatus:
-        """Return the device's status row; a device may be heard here before it said anything of itself."""
-        now, device_id = self._now, self._device.id
-        insert_absent(
-            self._session, DeviceStatus, {"device_id": device_id, "link": Link.OFFLINE, "link_since": now, "heard_at": now}
-        )
-        return self._session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device_id).with_for_update()).one()
