@@ -252,6 +252,16 @@ def test_nobody_is_let_in_without_a_certificate_of_ours(broker: Broker, pair: Pa
     broker.enter(pair.device).close()
 
 
+def test_what_speaks_no_mqtt_5_refuses_it_and_takes_3_1_1_from_the_same_device(
+    cluster: NatsCluster, authority: Authority
+) -> None:
+    in_5 = Broker(cluster.nodes[0], MQTTProtocolVersion.MQTTv5, authority, {})
+    in_311 = replace(in_5, version=MQTTProtocolVersion.MQTTv311)
+    in_311.enter(DEVICES[0]).close()
+    with pytest.raises(AssertionError, match="not let in"):
+        in_5.enter(DEVICES[0])
+
+
 @dataclass
 class Hall:
     """A whole chain over one kind of broker: centre, and what the kiosk connects to."""
