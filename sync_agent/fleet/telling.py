@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +25,15 @@ AGAIN: Final = timedelta(minutes=10)
 
 MOST: Final = 500
 """So many devices are told in one round; each list is signed for its device."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a device was told, and when."""
+
+    number: int
+    replace_key: str
+    at: datetime
 
 
 class Teller:
@@ -54,7 +64,7 @@ class Teller:
         self._held = held
         self._say = say
         self._now = now
-        self._told: dict[DeviceId, datetime] = {}
+        self._told: dict[DeviceId, _Told] = {}
 
     def round(self) -> int:
         """Tell every device that is due; return how many were told."""
@@ -62,7 +72,7 @@ class Teller:
         with self._database.write() as session:
             newest = trust.newest_list(session, self._authority, now)
             asked = (
-                select(Device.id, DeviceStatus.link_since)
+                select(Device.id, DeviceStatus.link_since, DeviceTrust.replace_key)
                 .join(DeviceStatus, DeviceStatus.device_id == Device.id)
                 .outerjoin(DeviceTrust, DeviceTrust.device_id == Device.id)
                 .where(
@@ -72,18 +82,22 @@ class Teller:
                 )
                 .order_by(Device.id)
             )
-            rows = [(DeviceId(device), since) for device, since in session.execute(asked)]
-            waiting = {device: since for device, since in rows if topics.shard(device) in shards}
-            self._told = {device: at for device, at in self._told.items() if device in waiting}
-            due = [device for device, since in waiting.items() if self._is_due(device, since, now)][:MOST]
+            rows = [
+                (DeviceId(device), since, _Told(newest.number, key or "", now)) for device, since, key in session.execute(asked)
+            ]
+            waiting = {device: (since, told) for device, since, told in rows if topics.shard(device) in shards}
+            self._told = {device: told for device, told in self._told.items() if device in waiting}
+            due = [device for device, (since, told) in waiting.items() if self._is_due(device, since, told)][:MOST]
             lists = [(device, trust.signed(session, self._authority, device, newest, now)) for device in due]
         for device, payload in lists:
             self._say(topics.down(self._tenant, device, Down.TRUST), payload, topics.shard(device))
-            self._told[device] = now
+            self._told[device] = waiting[device][1]
         if lists:
             log.info("trust.told", devices=len(lists), number=newest.number)
         return len(lists)
 
-    def _is_due(self, device: DeviceId, connected_since: datetime, now: datetime) -> bool:
-        told = self._told.get(device)
-        return told is None or told < connected_since or now - told >= AGAIN
+    def _is_due(self, device: DeviceId, connected_since: datetime, told: _Told) -> bool:
+        last = self._told.get(device)
+        if last is None or (last.number, last.replace_key) != (told.number, told.replace_key):
+            return True
+        return last.at < connected_since or told.at - last.at >= AGAIN

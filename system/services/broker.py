@@ -41,6 +41,11 @@ class Mosquitto(Service):
         """What the broker said."""
         return self._process.log_file
 
+    @property
+    def pid(self) -> int:
+        """Process id of the running broker."""
+        return self._process.pid
+
     def start(self) -> None:
         """Start with the sessions of the last clean stop; return when it takes connections.
 
