@@ -88,8 +88,9 @@ class Line:
     Attributes:
         session: whose connection.
         number: counts connections.
-        up_since: when the broker accepted it (monotonic clock), None before.
+        up_since: when the broker began to send what the session hears (monotonic clock), None before.
         over: why it ended, None until it has.
+        trouble: why it cannot be used, None where it can.
         has_queue: whether the broker still had the session from before.
     """
 
@@ -208,7 +209,7 @@ class Line:
         if reason.is_failure:
             self.trouble = f"the broker refused it: {reason}"
             return
-        self.up_since, self.has_queue = time.monotonic(), flags.session_present
+        self.has_queue = flags.session_present
         # Always: a session whose maker died before it subscribed would stay deaf. 3.1.1 then repeats what is retained.
         if self._access.protocol is Protocol.V311:
             client.subscribe(self.session.topics, qos=1)
@@ -220,6 +221,8 @@ class Line:
     def _on_subscribe(self, _c: mqtt.Client, _data: object, _mid: int, reasons: list[ReasonCode], _p: object) -> None:
         if any(reason.is_failure for reason in reasons):
             self.trouble = f"the broker does not let it hear {self.session.topics!r}"
+        else:
+            self.up_since = time.monotonic()
 
     def _on_disconnect(self, _c: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _p: object) -> None:
         self.over = self.trouble or str(reason)

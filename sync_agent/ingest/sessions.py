@@ -89,6 +89,7 @@ class Sessions:
         self._failed_s = float("-inf")
         self._jitter = random.Random()
         self._is_complete = False
+        self._last_loss = ""
         self._is_stopping = False
         self._selector = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
@@ -248,7 +249,7 @@ class Sessions:
         if is_complete and not self._is_complete:
             log.info("broker.connected", sessions=len(up))
         elif self._is_complete and up < self._held:
-            log.warning("broker.lost", sessions=len(up), of=len(self._held))
+            log.warning("broker.lost", sessions=len(up), of=len(self._held), reason=self._last_loss)
         self._is_complete = is_complete
 
     def _end(self, line: Line) -> None:
@@ -260,7 +261,8 @@ class Sessions:
         else:
             self._failures = 0
             self._next_s = max(self._next_s, now + self._jitter.uniform(0, AGAIN_S))
-            log.info("broker.session-lost", shard=shard, reason=reason)
+            self._last_loss = reason
+            log.debug("broker.session-lost", shard=shard, reason=reason)
 
     def _greet(self, line: Line) -> None:
         """Once a line is up: what an earlier one heard and the broker still has comes again, so it need not lie here too."""

@@ -63,14 +63,19 @@ class Hub:
         self._stack.close()
 
     def sessions(
-        self, *shards: int, protocol: Protocol = Protocol.V311, may_connect: Callable[[], bool] = lambda: True
+        self,
+        *shards: int,
+        protocol: Protocol = Protocol.V311,
+        may_connect: Callable[[], bool] = lambda: True,
+        is_started: bool = True,
     ) -> Sessions:
-        """Return running sessions that hold some shards."""
+        """Return sessions that hold some shards, running unless whoever asks starts and stops them."""
         access = BrokerAccess(self.broker.host, self.broker.port, protocol, self.files.ca, self.files.agent_tls_key)
         made = Sessions(access, self.files, TENANT, may_connect, now)
         made.hold(frozenset(shards))
-        made.start()
-        self._stack.callback(made.stop)
+        if is_started:
+            made.start()
+            self._stack.callback(made.stop)
         return made
 
     def speaker(self, device: DeviceId) -> Speaker:
