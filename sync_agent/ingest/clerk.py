@@ -170,6 +170,7 @@ class _Batch:
                 self._quarantine(one.letter, one.what)
         for device, said in births:
             self._answers.about(device, said.epoch).reconciles = (said.nonce, said.last_seq)
+            self._look_for_losses(device, said.epoch)
         self._alarms.sound(self._session, self._now)
         self._seen |= reconcile.seen(self._session, set(self._answers.chains) - self._seen.keys())
         return list(self._answers.posts(self._seen, self._office))
@@ -264,6 +265,12 @@ class _Batch:
         for device, birth in births:
             if doubt := reconcile.doubt(self._session, device, birth):
                 self._alarms.add(AlarmKind.ROLLED_BACK, device, birth.epoch, doubt)
+
+    def _look_for_losses(self, device: DeviceId, epoch: str) -> None:
+        if lost := reconcile.lost(self._session, device, epoch, self._now):
+            self._alarms.add(AlarmKind.GAP, device, epoch, lost)
+        else:
+            alarms.clear(self._session, AlarmKind.GAP, device, epoch, self._now)
 
     def _quarantine(self, letter: Letter, bad: Bad) -> None:
         whole = quarantine.keep(self._session, letter, bad)

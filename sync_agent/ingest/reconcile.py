@@ -8,15 +8,21 @@ centre holds was rolled back or is a copy: a person must look.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.status import Birth
 from sync_agent.contract.topics import DeviceId
+from sync_agent.fleet import gaps
 from sync_agent.ingest.seen import Seen
 from sync_agent.ingest.sink import Chain
 from sync_agent.registry.tables import DeviceSeen, DeviceStatus, RecordRow
+
+LATE: Final = timedelta(hours=1)
+"""What a device that is connected has not sent again within so long is probably gone for good."""
 
 
 def doubt(session: Session, device: DeviceId, birth: Birth) -> str | None:
@@ -45,6 +51,12 @@ def doubt(session: Session, device: DeviceId, birth: Birth) -> str | None:
     if digest is not None and digest != birth.last_digest:
         return f"says another digest of record {birth.last_seq} than the centre holds"
     return None
+
+
+def lost(session: Session, device: DeviceId, epoch: str, now: datetime) -> str | None:
+    """Say what is missing of a chain for so long that somebody must look; None when nothing is."""
+    late = [gap for gap in gaps.listing(session, device) if gap.epoch == epoch and gap.lost and now - gap.since > LATE]
+    return f"{sum(gap.lost for gap in late)} records, the first of them {late[0].first}" if late else None
 
 
 def seen(session: Session, chains: Collection[Chain]) -> dict[Chain, Seen]:

@@ -32,7 +32,7 @@ class Rows:
         self._places: dict[tuple[str, int], Personnel | None] = {}
 
     def load(self, records: Iterable[tuple[Record, Part]]) -> None:
-        """Load what some records are about: each table in one go, and in one order, so that no two transactions lock crosswise."""
+        """Load what some records are about: each table in one go and in one order, so that no two transactions lock crosswise."""
         records = list(records)
         devices = {device_of(record) for record, _ in records}
         numbers = {personal.number for _, personal in records if isinstance(personal, CardHolder | PersonReference)}

@@ -19,7 +19,7 @@ Id = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def of_record() -> ForeignKey:
-    """Return a foreign key into the ledger that must hold at commit: what a record changes is written before its own row."""
+    """Return a foreign key into the ledger that must hold at commit: record and effects are written in any order."""
     return ForeignKey("record.id", deferrable=True, initially="DEFERRED")
 
 

@@ -369,6 +369,19 @@ def test_a_device_that_says_less_or_other_than_is_held_was_rolled_back(
     assert centre.alarms() == ({AlarmKind.ROLLED_BACK: 1} if is_alarm else {})
 
 
+def test_what_stays_missing_sounds_an_hour_later_until_it_comes(centre: Centre) -> None:
+    signed = centre.chain(3)
+    centre.take(signed[0].message, signed[2].message)
+    centre.take(birth(centre, 3, signed[2].digest, nonce="n1"), what=Up.BIRTH)
+    assert centre.alarms() == {}
+    centre.clock.passes(minutes=61)
+    centre.take(birth(centre, 3, signed[2].digest, nonce="n2"), what=Up.BIRTH)
+    assert centre.alarms() == {AlarmKind.GAP: 1}
+    centre.take(signed[1].message)
+    centre.take(birth(centre, 3, signed[2].digest, nonce="n3"), what=Up.BIRTH)
+    assert centre.alarms() == {}
+
+
 def test_a_birth_that_the_broker_gives_again_is_answered_and_is_no_alarm(centre: Centre) -> None:
     signed = centre.chain(3)
     message = birth(centre, 1, signed[0].digest)
