@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,11 +25,11 @@ from kiosk.uplink.renewal import Renewals
 from kiosk.uplink.wallet import Wallet
 from sync_agent import service
 from sync_agent.contract.enrolment import Answer
-from sync_agent.fleet import renewal, trust
+from sync_agent.fleet import enrolment, renewal, trust
 from sync_agent.fleet.keyring import Which
-from sync_agent.registry.tables import DeviceTrust
-from system.services.process import free_port
-from tests.system.centre import DEVICE, HASTY, Centre, Kiosk, kiosk
+from sync_agent.registry.tables import DeviceStatus, DeviceTrust
+from system.services.process import Process, free_port
+from tests.system.centre import DEVICE, HASTY, SITE, Centre, Kiosk, kiosk
 
 pytestmark = [
     pytest.mark.broker,
@@ -77,6 +80,12 @@ def believed(office: service.Office) -> int:
         return row.number if row is not None else 0
 
 
+def is_heard(centre: Centre) -> bool:
+    """Whether the device has said that it is there."""
+    with centre.office.database.read() as session:
+        return session.get(DeviceStatus, DEVICE) is not None
+
+
 def step(office: service.Office, take: object, which: Which) -> None:
     assert callable(take)
     take(office.database, office.authority, which, "operator", service.now())
@@ -122,3 +131,42 @@ async def test_a_device_that_is_shut_out_loses_its_link_and_its_records_are_not_
             ours.write()
             await ours.until_trouble(Trouble.REVOKED)
     assert centre.records() == [1]
+
+
+async def test_an_ended_certificate_is_named_and_the_device_renews_and_comes_back(centre: Centre, state_dir: Path) -> None:
+    asked = identity.begin(centre.identity_dir, DEVICE, SITE, "")
+    ended = service.now() - timedelta(days=91)
+    answer = enrolment.approve(centre.office.database, centre.office.authority, asked, centre.office.settings, ended)
+    identity.finish(centre.identity_dir, answer)
+    with centre.agent():
+        async with kiosk(state_dir, identity.load(centre.identity_dir)) as without_door:
+            await without_door.until_trouble(Trouble.EXPIRED)
+        with with_door(centre):
+            async with whole_kiosk(state_dir, Wallet(centre.identity_dir)) as ours:
+                await ours.until_answered(ours.write())
+    assert centre.records() == [1]
+
+
+@pytest.mark.parametrize(("ahead", "renews"), [("+10d", False), ("+70d", True)])
+def test_the_uplink_process_renews_by_its_own_clock(centre: Centre, state_dir: Path, ahead: str, renews: bool) -> None:
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        pytest.skip("needs Debian's faketime")
+    file, log = state_dir / "kiosk.toml", state_dir / "uplink.log"
+    file.write_text(f'state_dir = "{state_dir}"\n[notice]\ncontroller = "c"\ncontact = "c"\n')
+    with closing(Outbox(state_dir / "outbox" / "outbox.db")) as outbox:
+        outbox.begin_boot()
+    wallet = Wallet(centre.identity_dir)
+    first = wallet.certificate()
+
+    def is_done() -> bool:
+        """Whether it has renewed; of one that is not to renew, whether the centre has heard of it."""
+        return b"identity.renewed" in log.read_bytes() if renews else is_heard(centre)
+
+    with with_door(centre), centre.agent():
+        command: list[str | Path] = [faketime, "-f", ahead, sys.executable, "-m", "kiosk", "uplink", "--settings", file]
+        uplink = Process("uplink", command, log)
+        uplink.start(is_done, within_s=25)
+        uplink.stop()
+    assert (wallet.certificate() != first) is renews
+    assert (b"renewal.clock-differs" in log.read_bytes()) is renews, "it asked by the centre's time"
