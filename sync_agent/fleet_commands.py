@@ -168,7 +168,7 @@ def keys_stage(which: Kind, settings: SettingsFile = DEFAULT) -> None:
     with office(settings) as at:
         trust.stage(at.database, at.authority, which, enrolment.COMMAND, service.now())
         service.renew_own(at)
-        _say_broker(which)
+        _say_broker(which, at)
 
 
 @keys.command("promote")
@@ -177,7 +177,7 @@ def keys_promote(which: Kind, force: Force = False, reason: Reason = "", setting
     with office(settings) as at:
         trust.promote(at.database, at.authority, which, enrolment.COMMAND, service.now(), reason=_forced(force, reason))
         service.renew_own(at)
-        _say_broker(which)
+        _say_broker(which, at)
 
 
 @keys.command("retire")
@@ -186,7 +186,7 @@ def keys_retire(which: Kind, force: Force = False, reason: Reason = "", settings
     with office(settings) as at:
         trust.retire(at.database, at.authority, which, enrolment.COMMAND, service.now(), reason=_forced(force, reason))
         service.renew_own(at)
-        _say_broker(which)
+        _say_broker(which, at)
 
 
 @keys.command("publish")
@@ -204,6 +204,6 @@ def _forced(force: bool, reason: str) -> str:
     return reason if force else ""
 
 
-def _say_broker(which: Which) -> None:
-    if which is Which.CA:
-        typer.echo("Restart the broker now: it reads the authorities that it trusts at its start only.")
+def _say_broker(which: Which, at: service.Office) -> None:
+    if which is Which.CA and at.settings.broker.reload is None:
+        typer.echo("Have the broker read its certificate, the authorities it trusts and the revocation lists again now.")

@@ -137,16 +137,14 @@ def test_during_a_change_of_the_ca_devices_of_both_are_let_in_and_afterwards_tho
     trust.stage(site.database, site.authority, Which.CA, "operator", site.now())
     trust.promote(site.database, site.authority, Which.CA, "operator", site.now(), reason="test")
     site.refresh()
-    site.broker.stop()
-    site.broker.start()  # it reads the authorities it trusts at its start
+    site.broker.reload()
     with site.database.write() as session:
         newest = trust.newest_list(session, site.authority, site.now())
         told = trust.signed(session, site.authority, DEVICE, newest, site.now())
     assert site.is_let_in(old), "a certificate of the former authority"
     assert TrustBox(old, lambda: None).take(told) is Taken.NEW
     assert site.authority.certify_own([], site.now())
-    site.broker.stop()
-    site.broker.start()
+    site.broker.reload()
     assert site.is_let_in(old), "it trusts the broker's new certificate"
     assert site.is_trusted_by(old)
     assert not site.is_trusted_by(behind), "who did not take the list does not know the broker any more"
@@ -154,8 +152,7 @@ def test_during_a_change_of_the_ca_devices_of_both_are_let_in_and_afterwards_tho
     assert site.is_let_in(new)
     trust.retire(site.database, site.authority, Which.CA, "operator", site.now(), reason="test")
     site.refresh()
-    site.broker.stop()
-    site.broker.start()
+    site.broker.reload()
     assert site.is_let_in(new)
     assert not site.is_let_in(old)
 
