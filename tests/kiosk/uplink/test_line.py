@@ -92,3 +92,20 @@ async def test_nonsense_on_the_socket_is_passed_over(path: Path) -> None:
 async def test_only_its_owner_may_use_the_socket(path: Path) -> None:
     async with uplink(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_line_far_too_long_is_passed_over_and_the_next_is_heard(path: Path) -> None:
+    async with uplink(path) as (_, heard), asyncio.timeout(5):
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"say": "' + b"x" * 300_000 + b'"}\n' + Written().model_dump_json().encode() + b"\n")
+        assert await heard.get() == Written()
+        writer.close()
+
+
+async def test_the_largest_number_of_settled_records_makes_a_short_line(path: Path) -> None:
+    async with uplink(path) as (end, _), kiosk(path) as ours:
+        end.link_changed(UP)
+        await until(ours, lambda: ours.link == UP)
+        end.settled(10**9)
+        await ours.news()
+        assert ours.link == UP, "the line holds"
