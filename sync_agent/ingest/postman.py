@@ -1,4 +1,4 @@
-"""The postman: says receipts, to each device the first at once and the next ones gathered.
+"""The postman: says receipts, to each device the first two at once and the next ones gathered.
 
 Receipts are cumulative, so what comes in quick succession is said in one: a kiosk that drains its backlog is not flooded, and the
 centre signs once for many. An answer to a birth goes alone and at once.
@@ -17,7 +17,7 @@ from sync_agent.contract.topics import DeviceId, shard
 from sync_agent.ingest.answers import Post
 
 GAP_S: Final = 0.2
-"""At most one gathered receipt to a device within so long, seconds."""
+"""On average at most one receipt to a device within so long, seconds; the first two are that a record is held, and its ruling."""
 
 MOST: Final = 200
 """Answers in one gathered receipt; with more it does not wait, lest it outgrow a message."""
@@ -31,12 +31,21 @@ class _Box:
     """What is said to a device about an epoch.
 
     Attributes:
-        free_at: when the next receipt may go (monotonic clock).
-        waiting: what is gathered until then.
+        even_at: when the device was told no more than it should be on average (monotonic clock).
+        waiting: what is gathered until the next may go.
     """
 
-    free_at: float
+    even_at: float
     waiting: Post | None = None
+
+    @property
+    def free_at(self) -> float:
+        """When the next receipt may go."""
+        return self.even_at - GAP_S
+
+    def empty(self, now: float) -> None:
+        """Note that what waited goes now."""
+        self.waiting, self.even_at = None, max(self.even_at, now) + GAP_S
 
 
 def joined(older: Receipt, newer: Receipt) -> Receipt:
@@ -86,10 +95,10 @@ class Postman:
                 if receipt.reconciles:
                     due.append(post)
                     continue
-                box = self._boxes.setdefault((receipt.device, receipt.epoch), _Box(free_at=now))
+                box = self._boxes.setdefault((receipt.device, receipt.epoch), _Box(even_at=now))
                 whole = post if box.waiting is None else Post(joined(box.waiting.receipt, receipt), post.office)
                 if now >= box.free_at or len(whole.receipt.rulings) + len(whole.receipt.rejections) >= MOST:
-                    box.waiting, box.free_at = None, now + GAP_S
+                    box.empty(now)
                     due.append(whole)
                 else:
                     box.waiting = whole
@@ -99,7 +108,7 @@ class Postman:
     def _run(self) -> None:
         while not self._is_stopping:
             with self._changed:
-                waiting = [box.free_at for box in self._boxes.values()]
+                waiting = [box.free_at if box.waiting else box.even_at for box in self._boxes.values()]
                 self._changed.wait(max(0.0, min(waiting) - time.monotonic()) if waiting else None)
                 due = self._due(time.monotonic())
             self._send(due)
@@ -111,13 +120,12 @@ class Postman:
         """Take out what may go by now, and forget the devices that nothing waits for."""
         due = []
         for chain, box in list(self._boxes.items()):
-            if box.free_at > now:
-                continue
             if box.waiting is None:
-                del self._boxes[chain]
-            else:
+                if box.even_at <= now:
+                    del self._boxes[chain]
+            elif box.free_at <= now:
                 due.append(box.waiting)
-                box.waiting, box.free_at = None, now + GAP_S
+                box.empty(now)
         return due
 
     def _send(self, due: Iterable[Post]) -> None:

@@ -52,16 +52,17 @@ def running(said: Said) -> Iterator[Postman]:
     made.stop()
 
 
-def test_the_first_receipt_goes_at_once_and_the_next_ones_go_as_one(
+def test_the_first_two_receipts_go_at_once_and_the_next_ones_go_as_one(
     running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postman, "GAP_S", 0.05)
-    tell(running, receipt(1))
-    assert said.get_nowait().upto == 1
-    for upto in (2, 3, 4):
+    for upto in (1, 2):
+        tell(running, receipt(upto))
+        assert said.get_nowait().upto == upto
+    for upto in (3, 4, 5):
         tell(running, receipt(upto, upto))
     gathered = said.get(timeout=WITHIN_S)
-    assert (gathered.upto, [ruling.seq for ruling in gathered.rulings]) == (4, [2, 3, 4])
+    assert (gathered.upto, [ruling.seq for ruling in gathered.rulings]) == (5, [3, 4, 5])
 
 
 def test_a_receipt_to_one_device_does_not_hold_up_another(running: Postman, said: Said) -> None:
@@ -70,25 +71,25 @@ def test_a_receipt_to_one_device_does_not_hold_up_another(running: Postman, said
 
 
 def test_the_answer_to_a_birth_goes_alone_and_at_once(running: Postman, said: Said) -> None:
-    tell(running, receipt(1))
-    tell(running, receipt(2), receipt(2, reconciles="a nonce", gaps=((3, 9),)))
-    assert [said.get_nowait().reconciles, said.get_nowait().reconciles] == ["", "a nonce"]
+    tell(running, receipt(1), receipt(2))
+    tell(running, receipt(3), receipt(3, reconciles="a nonce", gaps=((4, 9),)))
+    assert [said.get_nowait().reconciles for _ in range(3)] == ["", "", "a nonce"]
 
 
 def test_what_waits_is_said_at_the_end(running: Postman, said: Said) -> None:
-    tell(running, receipt(1))
-    tell(running, receipt(2))
+    tell(running, receipt(1), receipt(2), receipt(3))
+    assert said.qsize() == 2
     running.stop()
-    assert [said.get_nowait().upto, said.get_nowait().upto] == [1, 2]
+    assert [said.get_nowait().upto for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_receipt_with_many_answers_does_not_wait(running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postman, "MOST", 3)
-    tell(running, receipt(1))
-    tell(running, receipt(3, 1, 2))
-    assert said.qsize() == 1
-    tell(running, receipt(4, 3))
-    assert [said.get_nowait().upto, len(said.get_nowait().rulings)] == [1, 3]
+    tell(running, receipt(1), receipt(2))
+    tell(running, receipt(4, 1, 2))
+    assert said.qsize() == 2
+    tell(running, receipt(5, 3))
+    assert [(each.upto, len(each.rulings)) for each in (said.get_nowait() for _ in range(3))] == [(1, 0), (2, 0), (5, 3)]
 
 
 def test_a_joined_receipt_says_what_both_say_and_takes_the_better_account_of_what_is_held() -> None:
