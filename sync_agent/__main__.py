@@ -39,10 +39,12 @@ def main() -> None:
 
 @app.command()
 def serve(settings: SettingsFile = DEFAULT) -> None:
-    """Take records and serve the staff page."""
+    """Take records, serve the staff page, and keep the enrolment door open where there is one."""
+    from sync_agent.web.doorway import DoorStuck
+
     try:
         service.serve(settings_or_exit(settings))
-    except AuthorityFault as err:
+    except (AuthorityFault, DoorStuck) as err:
         raise stop(err) from err
 
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from sync_agent.contract.topics import DeviceId, Tenant
 from sync_agent.duties import DAY_S, Duty, on_duty
-from sync_agent.fleet import authority, broker, enrolment, eviction, watch
+from sync_agent.fleet import authority, broker, enrolment, eviction, renewal, watch
 from sync_agent.fleet.authority import Authority
 from sync_agent.fleet.telling import Teller
 from sync_agent.ingest import answers
@@ -96,6 +96,8 @@ def renew_own(at: Office) -> None:
     enrolment.refresh_revocations(at.database, at.authority, at.settings.fleet, now())
     with at.database.write() as session:
         watch.look(session, at.authority, now())
+        if at.settings.fleet.record_key_days is not None:
+            renewal.want_new_keys(session, at.settings.fleet.record_key_days, now())
     broker.tell(at.settings.broker.reload)
 
 

@@ -67,6 +67,9 @@ class FleetSettings(Group):
     """The devices."""
 
     certificate_days: Annotated[int, Field(ge=1, le=825)] = Field(90, description="Life of a device's certificate, days.")
+    record_key_days: Annotated[int, Field(ge=30, le=3650)] | None = Field(
+        None, description="A device whose record key is older replaces it, days; absent: only when asked (`device rotate`)."
+    )
     revocation_list_days: Annotated[int, Field(ge=2, le=90)] = Field(
         30, description="Life of the revocation list, days. Past it the broker lets nobody in; it is made new every day."
     )

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from joserfc.jwk import OKPKey
 from pydantic import ValidationError
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.enrolment import (
@@ -98,6 +98,18 @@ def want_new_key(database: Database, device: DeviceId, now: datetime, *, actor: 
         trust.ask_for_new_key(session, device, newest.kid)
         session.add(AuditEvent(at=now, actor=actor, action="device.rotate", subject=device))
     log.info("device.new-key-wanted", device=device)
+
+
+def want_new_keys(session: Session, days: int, now: datetime) -> int:
+    """Have every device replace a record key that is older than so many days; return how many were asked."""
+    asked = select(Device.id).where(Device.revoked_at.is_(None)).order_by(Device.id)
+    count = 0
+    for device in session.scalars(asked).all():
+        newest = keys.newest(session, device, now)
+        if newest is not None and newest.valid_from < now - timedelta(days=days):
+            trust.ask_for_new_key(session, DeviceId(device), newest.kid)
+            count += 1
+    return count
 
 
 def _checked(session: Session, message: bytes, now: datetime) -> tuple[OKPKey, Renewal]:

@@ -251,6 +251,13 @@ def test_revoking_shuts_out_a_replaced_key_at_once_too(centre: Centre) -> None:
         assert all(row.revoked_at for row in session.scalars(select(DeviceCertificate)))
 
 
+def test_a_record_key_that_is_too_old_is_to_be_replaced(centre: Centre) -> None:
+    centre.enrol()
+    with centre.database.write() as session:
+        assert renewal.want_new_keys(session, 365, centre.clock.now()) == 0
+        assert renewal.want_new_keys(session, 365, centre.clock.now() + timedelta(days=366)) == 1
+
+
 def test_enrolled_by_file_a_device_renews_at_the_door_too(centre: Centre) -> None:
     wallet = centre.by_file("by-file", DEVICE)
     first = serial(wallet)
