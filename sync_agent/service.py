@@ -139,7 +139,9 @@ def ingest(at: Office) -> Iterator[Ingest]:
     desk = answers.Office(tenant, lambda: at.authority.receipt_key, now)
     verifiers = Verifiers(settings.verifiers)
     clerk = Clerk(at.database, desk, verifiers, leases.fence)
-    judge = Judge(at.database, RuleBook.of(settings.rules), desk, at.authority.registry_keys, lambda: leases.held, leases.fence)
+    judge = Judge(
+        at.database, RuleBook.of(settings.rules), desk, lambda: at.authority.registry_keys, lambda: leases.held, leases.fence
+    )
     stream = Ingest(sessions, leases, clerk, judge, Postman(sessions.say))
     verifiers.start()
     stream.start()

@@ -53,7 +53,7 @@ class Judge:
         database: Database,
         book: RuleBook,
         office: Office,
-        registry_keys: Sequence[OKPKey],
+        registry_keys: Callable[[], Sequence[OKPKey]],
         holding: Callable[[], frozenset[int]],
         fence: Fence,
     ) -> None:
@@ -63,7 +63,7 @@ class Judge:
             database: the registry.
             book: what the operator has settled for the rules.
             office: who answers.
-            registry_keys: private X25519 keys that personal parts are sealed to, the present one first.
+            registry_keys: gives the private X25519 keys that personal parts are sealed to, the one in force first.
             holding: the shards whose records are to be judged here.
             fence: raises `LostShard` in a transaction for shards that are another agent's.
         """
@@ -102,7 +102,7 @@ class Judge:
         with self._database.write() as session:
             rows = self._next(session, shards, now)
             self._fence(session, {row.shard for row in rows})
-            answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys, now).judge(rows)
+            answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys(), now).judge(rows)
             seen = reconcile.seen(session, answers.chains)
             posts = list(answers.posts(seen, self._office))
         self._after = None if len(rows) < PIECE else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)

@@ -115,7 +115,7 @@ class Centre:
 
     def another_judge(self, shards: frozenset[int] = ALL_SHARDS) -> Judge:
         book = RuleBook.of(RuleSettings())
-        return Judge(self.database, book, self.office, [self.registry_key], lambda: shards, everywhere)
+        return Judge(self.database, book, self.office, lambda: [self.registry_key], lambda: shards, everywhere)
 
     def enrol(self, session: Session, device: DeviceId, key: OKPKey) -> None:
         session.add(Device(id=device, site_id=SITE, serial="", enrolled_at=NOW))

@@ -54,7 +54,7 @@ class Agent:
             database,
             RuleBook.of(RuleSettings()),
             office,
-            [centre.registry_key],
+            lambda: [centre.registry_key],
             lambda: self.leases.held,
             self.leases.fence,
         )
