@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ class Wallet:
         """
         self._folder = folder
         self._tries = 0
+        self._changing = threading.Lock()
         self._read: tuple[_Mark, Identity] = (self._mark(), identity.load(folder))
 
     @property
@@ -108,12 +110,13 @@ class Wallet:
 
     def connected(self, used: Identity) -> None:
         """Learn that the broker has let us in: once it has with the new certificate, the former one is thrown away."""
-        state = identity.state_of(self._folder)
         self._tries = 0
-        if state.former_tls and used.certificate.stem == state.tls:
-            identity.write_state(self._folder, state.model_copy(update={"former_tls": ""}))
-            self._remove(f"{state.former_tls}.crt", f"{state.former_tls}.pem")
-            log.info("identity.certificate-proven")
+        with self._changing:
+            state = identity.state_of(self._folder)
+            if state.former_tls and used.certificate.stem == state.tls:
+                identity.write_state(self._folder, state.model_copy(update={"former_tls": ""}))
+                self._remove(f"{state.former_tls}.crt", f"{state.former_tls}.pem")
+                log.info("identity.certificate-proven")
 
     def certificate(self) -> x509.Certificate:
         """Return the certificate in force."""
@@ -151,6 +154,10 @@ class Wallet:
         Raises:
             WrongAnswer: certificate or record key are not those that were asked for.
         """
+        with self._changing:
+            self._renew(renewed)
+
+    def _renew(self, renewed: Renewed) -> None:
         state = identity.state_of(self._folder)
         next_tls = self._folder / f"{_NEXT_TLS}.pem"
         try:
@@ -162,23 +169,28 @@ class Wallet:
         tls, record = f"tls-{certificate.serial_number:x}"[:20], self._registered(state, renewed.record_key)
         identity.write(self._folder / f"{tls}.pem", next_tls.read_bytes())
         identity.write(self._folder / f"{tls}.crt", renewed.certificate.encode())
-        changes = {"tls": tls, "former_tls": state.tls, "record": record}
-        identity.write_state(self._folder, state.model_copy(update=changes | {"attestation": renewed.attestation}))
+        # Of two before it, that which has connected is kept; the same again after a power cut replaces nothing.
+        former = state.former_tls or (state.tls if tls != state.tls else "")
+        changes = {"tls": tls, "former_tls": former, "record": record, "attestation": renewed.attestation}
+        identity.write_state(self._folder, state.model_copy(update=changes))
         self._remove(f"{_NEXT_TLS}.pem")
-        if state.former_tls:
-            self._remove(f"{state.former_tls}.crt", f"{state.former_tls}.pem")
+        if state.tls not in (tls, former):
+            self._remove(f"{state.tls}.crt", f"{state.tls}.pem")
         if record != state.record:
             self._remove(f"{_NEXT_RECORD}.pem", f"{state.record}.pem")
         log.info("identity.renewed", until=certificate.not_valid_after_utc.isoformat(), new_record_key=record != state.record)
 
     def believe(self, trust: Trust) -> None:
-        """Put a trust list in force; its signature was checked."""
-        state = identity.state_of(self._folder)
-        ca = f"ca-{trust.number}.crt"
-        identity.write(self._folder / ca, trust.ca.encode())
-        identity.write_state(self._folder, state.model_copy(update={"trust": trust, "ca": ca}))
-        if state.ca != ca:
-            self._remove(state.ca)
+        """Put a trust list in force; its signature was checked. One that is not higher than that in force is left."""
+        with self._changing:
+            state = identity.state_of(self._folder)
+            if state.trust is not None and trust.number <= state.trust.number:
+                return
+            ca = f"ca-{trust.number}.crt"
+            identity.write(self._folder / ca, trust.ca.encode())
+            identity.write_state(self._folder, state.model_copy(update={"trust": trust, "ca": ca}))
+            if state.ca != ca:
+                self._remove(state.ca)
 
     def _registered(self, state: State, kid: str) -> str:
         """Return the name of the record key that the centre says is in force.

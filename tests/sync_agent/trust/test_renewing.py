@@ -113,6 +113,17 @@ def test_the_pair_before_is_kept_until_the_new_one_has_connected(centre: Centre)
     assert {wallet.to_connect().certificate for _ in range(3)} == {wallet.current.certificate}
 
 
+def test_renewed_twice_without_a_connection_the_pair_that_has_connected_is_kept(centre: Centre) -> None:
+    wallet = centre.enrol()
+    before = wallet.current
+    for _ in range(2):
+        between = wallet.current
+        wallet.renew(centre.door_of(wallet).renew(request(wallet, centre.clock.now())))
+    assert before.certificate.exists()
+    assert not between.certificate.exists()
+    assert {wallet.to_connect().certificate for _ in range(2)} == {wallet.current.certificate, before.certificate}
+
+
 def test_an_answer_for_another_key_changes_nothing(centre: Centre) -> None:
     wallet, other = centre.enrol(), centre.enrol("other", "kiosk-2")
     theirs = centre.door_of(other).renew(request(other, centre.clock.now(), device="kiosk-2"))
