@@ -114,6 +114,7 @@ class Kiosk:
         forged: receipts that were not to be believed.
         tried_at: the moment of each try to connect, monotonic.
         connected_at: the moment of each admission by the broker, monotonic.
+        is_reconciled: whether the centre has answered the birth of the last connection.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Kiosk:
         self._prev = GENESIS
         self._boot = 0
         self._nonce = ""
+        self.is_reconciled = False
 
     @property
     def is_connected(self) -> bool:
@@ -278,7 +280,7 @@ class Kiosk:
                 self._send()
 
     def _introduce(self, connection: Connection) -> None:
-        self._nonce = secrets.token_hex(8)
+        self._nonce, self.is_reconciled = secrets.token_hex(8), False
         birth = Birth(
             boot=self._boot,
             version="simulated",
@@ -330,6 +332,7 @@ class Kiosk:
 
     def _reconcile(self, upto: int, missing: set[int]) -> None:
         """Take back to waiting what was thought to be held and is not."""
+        self.is_reconciled = True
         lost = [seq for seq, record in self.written.items() if record.received_at is not None and (seq > upto or seq in missing)]
         if lost:
             for seq in lost:
