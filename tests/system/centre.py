@@ -27,7 +27,7 @@ from sync_agent import service
 from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import authority, enrolment
-from sync_agent.registry.tables import Alarm, AlarmKind, LiveAgent, Quarantine, RecordRow, Shard
+from sync_agent.registry.tables import Alarm, AlarmKind, DeviceStatus, LiveAgent, Quarantine, RecordRow, Shard
 from sync_agent.settings import BrokerSettings, DatabaseSettings, Settings
 from system.services.broker import Mosquitto
 from system.services.process import Process, free_port
@@ -78,6 +78,11 @@ class Centre:
         """What a person is called for."""
         with self.office.database.read() as session:
             return set(session.scalars(select(Alarm.kind)))
+
+    def link(self) -> str:
+        """What the fleet page says of the device's connection."""
+        with self.office.database.read() as session:
+            return str(session.scalar(select(DeviceStatus.link)) or "")
 
     def unjudged(self) -> int:
         """How many records the ledger holds that the rules have not judged."""
