@@ -20,6 +20,7 @@ from typing import Annotated, Self
 import typer
 
 from sync_agent import service, settings
+from sync_agent.contract import logs
 from system.simulate.fleet_kiosk import FullJitter, Kiosk, Pace
 from system.simulate.fleet_roll import Member, enrol
 from system.simulate.fleet_work import shift_start, steady
@@ -120,6 +121,12 @@ class Fleet:
             await asyncio.sleep(max(0.0, begun + moment - monotonic()))
             chance.choice(self.kiosks).happen()
 
+    def cut(self) -> None:
+        """End every connection at once, as a line to the broker that fails; each kiosk has a record to send when it is back."""
+        for kiosk in self.kiosks:
+            kiosk.cut()
+            kiosk.happen()
+
     def compare(self, held: Iterable[Held]) -> Verdict:
         """Say whether a registry holds exactly what the fleet signed."""
         signed = {
@@ -174,6 +181,7 @@ class Pattern(StrEnum):
     STEADY = "steady"
     SHIFT_START = "shift-start"
     BACKLOG = "backlog"
+    STORM = "storm"
 
 
 def main(
@@ -198,13 +206,14 @@ def main(
     Meant for a test installation: its devices are enrolled with that sync agent and stay so.
     Ends with 1 when a record has no receipt.
     """
+    logs.set_up("fleet")
     with service.office(settings.load(settings_file)) as at:
         members = enrol(at, folder, kiosks)
         broker = at.settings.broker
     pace = Pace(wait=FullJitter(longest_s=retry_max_s), batch=batch)
     chance = random.Random(seed)
     shape = shift_start if pattern is Pattern.SHIFT_START else steady
-    moments = [] if pattern is Pattern.BACKLOG else list(shape(rate, seconds, chance))
+    moments = list(shape(rate, seconds, chance)) if pattern in (Pattern.STEADY, Pattern.SHIFT_START) else []
 
     async def work() -> bool:
         fleet = Fleet(members, broker.device_host or broker.host, broker.port, pace, seed=seed)
@@ -216,6 +225,9 @@ def main(
         async with fleet:
             try:
                 await fleet.connected(patience_s)
+                if pattern is Pattern.STORM:
+                    fleet.cut()
+                    await fleet.connected(patience_s)
                 await fleet.play(moments)
                 await fleet.settled(patience_s)
             except TimeoutError as late:

@@ -182,6 +182,12 @@ class Kiosk:
         self._prev = signed.digest
         return Written(seq, signed.digest, signed.message, envelope.payload_of(signed.message))
 
+    def cut(self) -> None:
+        """Lose the connection, as by a pulled cable."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
     async def run(self) -> None:
         """Connect, and connect again after every loss, until cancelled."""
         failures = 1

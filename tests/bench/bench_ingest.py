@@ -25,7 +25,7 @@ from tests.bench.stand import Drain, Letters, Mail, Stand, plain
 KIOSKS: Final = 50
 WARM: Final = 2
 """Records of each kiosk that are taken before the measuring begins."""
-EACH: Final = 100
+EACH: Final = 200
 """Records of each kiosk in the queue."""
 ROUNDS: Final = 3
 FLOW: Final = "a Node-RED flow: Ed25519 check, one INSERT a message, 10 connections"
