@@ -65,7 +65,7 @@ class Centre:
         lines += ["[database]", f'url = "{at.database_url}"', f"busy_s = {at.database.busy_s}"]
         file.write_text("\n".join(lines) + "\n")
         file.chmod(0o600)
-        command = [sys.executable, *program, "ingest", "--settings", file]
+        command: list[str | Path] = [sys.executable, *program, "ingest", "--settings", file]
         return Process("sync agent", command, at.state_dir / "agent.log", env=env)
 
     def bury(self) -> None:

@@ -1,4 +1,4 @@
-"""Row 16 of the failure matrix: a clock that is wrong by years or goes back. What counts is the sequence and the time of arrival."""
+"""Row 16 of the failure matrix: a clock that is wrong by years or goes back. What counts is sequence and time of arrival."""
 
 from __future__ import annotations
 

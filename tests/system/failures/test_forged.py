@@ -101,12 +101,16 @@ def mute(state_dir: Path) -> Iterator[Centre]:
 SOON = HASTY.model_copy(update={"unanswered_s": 1.0})
 
 
-async def test_a_broker_that_denies_without_a_word_is_noticed_by_the_missing_receipts(mute: Centre, state_dir: Path) -> None:
+async def test_a_broker_that_denies_a_device_its_records_is_noticed(mute: Centre, state_dir: Path) -> None:
+    """Mosquitto 2.0.11 cuts the line of who speaks where it may not; others acknowledge and throw away. Either is a trouble.
+
+    The same with receipts that are denied, in silence, is in tests/kiosk/uplink/test_courier.py.
+    """
     with mute.agent():
         async with kiosk(state_dir, identity.load(mute.identity_dir), SOON) as ours:
-            await ours.until(lambda: ours.line.link.is_up, "the link")
+            await ours.until(lambda: ours.line.link == LinkState(True, Trouble.NONE), "the link")
             seq = ours.write()
-            await ours.until(lambda: ours.line.link == LinkState(True, Trouble.UNANSWERED), "the trouble")
+            await ours.until(lambda: ours.line.link.trouble in (Trouble.UNANSWERED, Trouble.LOST), "the trouble")
             assert ours.outbox.progress(seq).state is State.WAITING
     assert mute.records() == []
 

@@ -47,7 +47,7 @@ def lives(outbox: Path, identity_dir: Path, deaths: Sequence[Death], *weaker: st
     """Let kiosks write on one outbox, one after the other, each to its death; return what they said and how many were killed."""
     said, killed = list[str](), 0
     for call, when in deaths:
-        words = [sys.executable, "-m", "tests.system.writer", identity_dir, outbox, "8", "2", *weaker]
+        words: list[str | Path] = [sys.executable, "-m", "tests.system.writer", identity_dir, outbox, "8", "2", *weaker]
         command: list[str | Path] = [*killed_at(call, when, files_of(outbox)), *words]
         ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
         killed += ran.returncode in KILLED
