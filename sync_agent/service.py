@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -18,8 +19,9 @@ from sync_agent.duties import DAY_S, Duty, on_duty
 from sync_agent.fleet import authority, broker, enrolment, eviction, renewal, watch
 from sync_agent.fleet.authority import Authority
 from sync_agent.fleet.telling import Teller
-from sync_agent.ingest import answers
+from sync_agent.ingest import answers, leases
 from sync_agent.ingest.clerk import Clerk
+from sync_agent.ingest.court import Court
 from sync_agent.ingest.judge import Judge
 from sync_agent.ingest.leases import Leases, new_agent_id
 from sync_agent.ingest.line import BrokerAccess, Protocol
@@ -64,6 +66,13 @@ def office(settings: Settings) -> Iterator[Office]:
         AuthorityFault: there are no keys yet (`sync-agent device init`).
     """
     own = authority.load(settings.keys_dir)
+    with _registry(settings) as database:
+        migrate(database.engine)
+        yield Office(settings, own, database)
+
+
+@contextmanager
+def _registry(settings: Settings) -> Iterator[Database]:
     database = Database(
         settings.database_url,
         vault_at(settings.keys_dir / DATA_KEY),
@@ -71,8 +80,7 @@ def office(settings: Settings) -> Iterator[Office]:
         busy_s=settings.database.busy_s,
     )
     try:
-        migrate(database.engine)
-        yield Office(settings, own, database)
+        yield database
     finally:
         database.close()
 
@@ -122,6 +130,22 @@ def door(at: Office) -> Iterator[None]:
 
 
 @contextmanager
+def judge(settings: Settings, agent: str) -> Iterator[Judge]:
+    """Open the judge of what one agent holds, with keys and registry of its own: in its own process."""
+    own = authority.load(settings.keys_dir)
+    desk = answers.Office(Tenant(settings.tenant), lambda: own.receipt_key, now)
+    with _registry(settings) as database:
+        yield Judge(
+            database,
+            RuleBook.of(settings.rules),
+            desk,
+            lambda: own.registry_keys,
+            lambda session: leases.held(session, agent),
+            lambda session, shards: leases.fence(session, agent, shards),
+        )
+
+
+@contextmanager
 def ingest(at: Office) -> Iterator[Ingest]:
     """Take records from the broker for the block."""
     settings, files = at.settings, at.authority.files
@@ -134,18 +158,17 @@ def ingest(at: Office) -> Iterator[Ingest]:
         ca=files.ca,
         key=files.agent_tls_key,
     )
-    sessions = Sessions(access, files, tenant, lambda: leases.is_sure, now)
-    leases = Leases(at.database, new_agent_id(), sessions.hold)
+    sessions = Sessions(access, files, tenant, lambda: held.is_sure, now)
+    held = Leases(at.database, new_agent_id(), sessions.hold)
     desk = answers.Office(tenant, lambda: at.authority.receipt_key, now)
     verifiers = Verifiers(settings.verifiers)
-    clerk = Clerk(at.database, desk, verifiers, leases.fence)
-    judge = Judge(
-        at.database, RuleBook.of(settings.rules), desk, lambda: at.authority.registry_keys, lambda: leases.held, leases.fence
-    )
-    stream = Ingest(sessions, leases, clerk, judge, Postman(sessions.say))
+    clerk = Clerk(at.database, desk, verifiers, held.fence)
+    postman = Postman(sessions.say)
+    court = Court(partial(judge, settings, held.agent), lambda receipts: postman.deliver(map(desk.post, receipts)))
+    stream = Ingest(sessions, held, clerk, court, postman)
     verifiers.start()
     stream.start()
-    teller = Teller(at.database, at.authority, tenant, lambda: leases.held, sessions.say, now)
+    teller = Teller(at.database, at.authority, tenant, lambda: held.held, sessions.say, now)
     try:
         with on_duty([Duty("upkeep", DAY_S, lambda: renew_own(at)), Duty("trust lists", TRUST_S, teller.round)]):
             yield stream

@@ -26,7 +26,7 @@ from sync_agent.fleet import alarms
 from sync_agent.ingest import reconcile
 from sync_agent.ingest.answers import Answers, Office, Post, ruling
 from sync_agent.ingest.clerk import PASSING
-from sync_agent.ingest.leases import Fence
+from sync_agent.ingest.leases import Fence, Holding
 from sync_agent.ingest.seen import Seen
 from sync_agent.registry import rules
 from sync_agent.registry.database import Database
@@ -54,7 +54,7 @@ class Judge:
         book: RuleBook,
         office: Office,
         registry_keys: Callable[[], Sequence[OKPKey]],
-        holding: Callable[[], frozenset[int]],
+        holding: Holding,
         fence: Fence,
     ) -> None:
         """Make a judge.
@@ -64,7 +64,7 @@ class Judge:
             book: what the operator has settled for the rules.
             office: who answers.
             registry_keys: gives the private X25519 keys that personal parts are sealed to, the one in force first.
-            holding: the shards whose records are to be judged here.
+            holding: tells the shards whose records are to be judged here.
             fence: raises `LostShard` in a transaction for shards that are another agent's.
         """
         self._database = database
@@ -94,8 +94,8 @@ class Judge:
 
     def _piece(self) -> list[Post]:
         """Judge the next piece, chain by chain from where the last one ended."""
-        shards = self._holding()
-        if not shards or not self._is_any(shards):
+        shards = self._to_judge()
+        if not shards:
             self._after = None
             return []
         now = self._office.now()
@@ -108,11 +108,12 @@ class Judge:
         self._after = None if len(rows) < PIECE else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
         return posts
 
-    def _is_any(self, shards: frozenset[int]) -> bool:
-        """Look without a lock whether anything is to be judged, so that an idle judge holds up nobody on SQLite."""
+    def _to_judge(self) -> frozenset[int]:
+        """Return what is held, or nothing where nothing is to be judged: a look without a lock holds up nobody on SQLite."""
         with self._database.read() as session:
+            shards = self._holding(session)
             asked = select(RecordRow.id).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards))
-            return session.scalar(asked.limit(1)) is not None
+            return shards if session.scalar(asked.limit(1)) is not None else frozenset()
 
     def _next(self, session: Session, shards: frozenset[int], now: datetime) -> Sequence[RecordRow]:
         chain = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch)

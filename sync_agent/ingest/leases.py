@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,7 +54,37 @@ class LostShard(Exception):
 
 
 Fence = Callable[[Session, Iterable[int]], None]
-"""Raises `LostShard` in a transaction that is about to write for shards that are not held; see `Leases.fence`."""
+"""Raises `LostShard` in a transaction that is about to write for shards that are not held; see `fence`."""
+
+Holding = Callable[[Session], frozenset[int]]
+"""Tells which shards are held; see `held`."""
+
+
+def held(session: Session, agent: str) -> frozenset[int]:
+    """Return the shards that an agent holds by what the database says: for a process beside the one that has the leases."""
+    return frozenset(session.scalars(select(Shard.number).where(Shard.owner == agent)))
+
+
+def fence(session: Session, agent: str, shards: Iterable[int], known: Mapping[int, int] | None = None) -> None:
+    """Make sure, within a transaction that writes for `shards`, that an agent holds them until it ends.
+
+    Args:
+        session: the transaction.
+        agent: its name.
+        shards: their numbers.
+        known: the fence numbers under which what is to be written was received; absent where all of it is read in this
+            transaction, so that no other holder in between can matter.
+
+    Raises:
+        LostShard: some are not; names those.
+    """
+    asked = frozenset(shards)
+    rows = session.execute(
+        select(Shard.number, Shard.fence, Shard.owner).where(Shard.number.in_(asked)).with_for_update(read=True, key_share=True)
+    )
+    good = {row.number for row in rows if row.owner == agent and (known is None or row.fence == known.get(row.number))}
+    if lost := asked - good:
+        raise LostShard(lost)
 
 
 def new_agent_id() -> str:
@@ -134,16 +164,7 @@ class Leases:
         Raises:
             LostShard: some are not; names those.
         """
-        known = self._fences
-        asked = frozenset(shards)
-        rows = session.execute(
-            select(Shard.number, Shard.fence, Shard.owner)
-            .where(Shard.number.in_(asked))
-            .with_for_update(read=True, key_share=True)
-        )
-        good = {row.number for row in rows if row.owner == self.agent and row.fence == known.get(row.number)}
-        if lost := asked - good:
-            raise LostShard(lost)
+        fence(session, self.agent, shards, self._fences)
 
     def lost(self, shards: frozenset[int]) -> None:
         """Take note that shards were lost, and look at once what is held."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import uuid_utils
 from joserfc.jwk import OKPKey
-from sqlalchemy import func, select
+from sqlalchemy import URL, func, select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract import envelope, receipts, topics
@@ -37,16 +39,20 @@ from sync_agent.contract.kinds import (
 from sync_agent.contract.receipts import Receipt
 from sync_agent.contract.topics import DeviceId, Tenant, Up
 from sync_agent.fleet import alarms
+from sync_agent.ingest import leases
 from sync_agent.ingest.answers import Office, Post
 from sync_agent.ingest.clerk import Clerk
+from sync_agent.ingest.court import OpenJudge
 from sync_agent.ingest.inbox import Letter
 from sync_agent.ingest.judge import Judge
 from sync_agent.ingest.verifiers import Verifiers
 from sync_agent.registry import roster
 from sync_agent.registry.database import Database
+from sync_agent.registry.protect import Vault
 from sync_agent.registry.rules import RuleBook
 from sync_agent.registry.tables import AlarmKind, Base, Device, DeviceKey, Quarantine, RecordRow
 from sync_agent.settings import RuleSettings
+from tests.sync_agent.conftest import DATA_KEY
 
 NOW: Final = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 TENANT, DEVICE, SITE, EPOCH = Tenant("xz"), DeviceId("kiosk-01"), "site-1", "0123456789abcdef"
@@ -82,6 +88,25 @@ def everywhere(_session: Session, _shards: Iterable[int]) -> None:
     """Let everything pass: the fence of an agent that is alone."""
 
 
+@contextmanager
+def open_judge(url: URL, agent: str, registry_key: dict[str, str | list[str]]) -> Iterator[Judge]:
+    """Open a judge of what an agent holds, on the registry of a centre."""
+    database = Database(url.render_as_string(hide_password=False), Vault(DATA_KEY))
+    office = Office(TENANT, lambda: OKPKey.generate_key("Ed25519"), lambda: datetime.now(UTC))
+    keys = [OKPKey.import_key(registry_key)]
+    try:
+        yield Judge(
+            database,
+            RuleBook.of(RuleSettings()),
+            office,
+            lambda: keys,
+            lambda session: leases.held(session, agent),
+            lambda session, shards: leases.fence(session, agent, shards),
+        )
+    finally:
+        database.close()
+
+
 @dataclass
 class Clock:
     """A clock that stands still until it is moved."""
@@ -115,7 +140,11 @@ class Centre:
 
     def another_judge(self, shards: frozenset[int] = ALL_SHARDS) -> Judge:
         book = RuleBook.of(RuleSettings())
-        return Judge(self.database, book, self.office, lambda: [self.registry_key], lambda: shards, everywhere)
+        return Judge(self.database, book, self.office, lambda: [self.registry_key], lambda _: shards, everywhere)
+
+    def judge_of(self, agent: str) -> OpenJudge:
+        """Return what opens a judge of what an agent holds, in whatever process."""
+        return partial(open_judge, self.database.engine.url, agent, self.registry_key.as_dict(private=True))
 
     def enrol(self, session: Session, device: DeviceId, key: OKPKey) -> None:
         session.add(Device(id=device, site_id=SITE, serial="", enrolled_at=NOW))

@@ -105,7 +105,7 @@ def test_what_was_sealed_to_the_key_before_still_opens(centre: Centre) -> None:
     old, centre.registry_key = centre.registry_key, OKPKey.generate_key("X25519")
     book = RuleBook.of(RuleSettings())
     keys = [centre.registry_key, old]
-    judge = Judge(centre.database, book, centre.office, lambda: keys, lambda: ALL_SHARDS, everywhere)
+    judge = Judge(centre.database, book, centre.office, lambda: keys, lambda _: ALL_SHARDS, everywhere)
     centre.take(centre.record(1, MATCH, HOLDER, registry_key=old).message)
     (receipt,) = centre.read(judge.work())
     assert [ruling.standing for ruling in receipt.rulings] == [Standing.ACCEPTED]
@@ -191,7 +191,7 @@ def test_a_shard_that_is_lost_is_not_judged(centre: Centre) -> None:
 
     centre.take(centre.record(1, MATCH, HOLDER).message)
     book = RuleBook.of(RuleSettings())
-    judge = Judge(centre.database, book, centre.office, lambda: [centre.registry_key], lambda: ALL_SHARDS, lost)
+    judge = Judge(centre.database, book, centre.office, lambda: [centre.registry_key], lambda _: ALL_SHARDS, lost)
     with pytest.raises(LostShard):
         judge.work()
     assert (standings(centre), centre.count(VerificationRow)) == ([None], 0)

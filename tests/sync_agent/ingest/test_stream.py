@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sync_agent.contract import receipts, topics
 from sync_agent.contract.topics import Down, Up
 from sync_agent.ingest.clerk import Clerk
-from sync_agent.ingest.judge import Judge
+from sync_agent.ingest.court import Court
 from sync_agent.ingest.leases import Fence, Leases, LostShard
 from sync_agent.ingest.postman import Postman
 from sync_agent.ingest.sessions import Sessions
@@ -19,9 +19,7 @@ from sync_agent.ingest.stream import Ingest
 from sync_agent.ingest.verifiers import Verifiers
 from sync_agent.registry.database import Database
 from sync_agent.registry.protect import Vault
-from sync_agent.registry.rules import RuleBook
 from sync_agent.registry.tables import RecordRow, Shard
-from sync_agent.settings import RuleSettings
 from tests.mqtt import Speaker
 from tests.sync_agent.conftest import DATA_KEY
 from tests.sync_agent.ingest.centre import DEVICE, TENANT, Centre, everywhere
@@ -50,16 +48,10 @@ class Agent:
         database, office = own or centre.database, centre.office
         self.sessions: Sessions = hub.sessions(may_connect=lambda: self.leases.is_sure, is_started=False)
         self.leases = Leases(database, "one", self.sessions.hold)
-        judge = Judge(
-            database,
-            RuleBook.of(RuleSettings()),
-            office,
-            lambda: [centre.registry_key],
-            lambda: self.leases.held,
-            self.leases.fence,
-        )
         clerk = Clerk(database, office, Verifiers(0), self.leases.fence)
-        self._stream = Ingest(self.sessions, self.leases, clerk, judge, Postman(self.sessions.say))
+        postman = Postman(self.sessions.say)
+        court = Court(centre.judge_of("one"), lambda receipts: postman.deliver(map(office.post, receipts)))
+        self._stream = Ingest(self.sessions, self.leases, clerk, court, postman)
 
     def start(self) -> None:
         self._stream.start()
