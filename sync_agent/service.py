@@ -37,6 +37,12 @@ from sync_agent.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+LOOK_S: Final = 10.0
+"""Between two looks whether the door's certificate was replaced, seconds."""
+
+REVOCATIONS_S: Final = 60.0
+"""Between two looks whether the revocation list lacks a certificate, seconds."""
+
 TRUST_S: Final = 10.0
 """Between two looks at which connected devices lack the newest trust list, seconds."""
 
@@ -97,6 +103,13 @@ def shut_out(at: Office, device: DeviceId) -> None:
     eviction.evict(at.authority, device, at.settings.broker, now())
 
 
+def keep_up_revocations(at: Office) -> None:
+    """Write the revocation list anew where a revoked certificate is missing on it, and have the broker read it."""
+    if enrolment.is_list_behind(at.database, at.authority, now()):
+        enrolment.refresh_revocations(at.database, at.authority, at.settings.fleet, now())
+        broker.tell(at.settings.broker.reload)
+
+
 def renew_own(at: Office) -> None:
     """Make our own certificates and the revocation lists new as far as it is time, and look ahead at what else ends."""
     at.authority.certify_own(at.settings.broker.names, now())
@@ -124,7 +137,7 @@ def door(at: Office) -> Iterator[None]:
         doorway.opened(
             behind, host=options.host, port=options.port, certificate=files.door_certificate, key=files.door_key
         ) as opened,
-        on_duty([Duty("door certificate", DAY_S, opened.read_certificate)]),
+        on_duty([Duty("door certificate", LOOK_S, opened.read_certificate)]),
     ):
         yield
 
@@ -170,7 +183,13 @@ def ingest(at: Office) -> Iterator[Ingest]:
     stream.start()
     teller = Teller(at.database, at.authority, tenant, lambda: held.held, sessions.say, now)
     try:
-        with on_duty([Duty("upkeep", DAY_S, lambda: renew_own(at)), Duty("trust lists", TRUST_S, teller.round)]):
+        with on_duty(
+            [
+                Duty("upkeep", DAY_S, lambda: renew_own(at)),
+                Duty("revocations", REVOCATIONS_S, lambda: keep_up_revocations(at)),
+                Duty("trust lists", TRUST_S, teller.round),
+            ]
+        ):
             yield stream
     finally:
         stream.stop()

@@ -7,7 +7,10 @@ them follows the one before it: `sync_agent/fleet/keyring.py`.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import OKPKey
 
 from sync_agent.contract.topics import SHARDS, DeviceId
-from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key
+from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key, revocation_lists
 from sync_agent.fleet.keyring import AuthorityFault, Keyring, Place, Ring, Which, own_key, write
 
 __all__ = ["AGENT", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load", "session_name"]
 
 AGENT: Final = "sync-agent"
-"""Common name of the sync agent's own certificate. No device may be given it, nor the name of a shard's session."""
+"""Common name of the sync agent's own certificate. No device may be given it, nor a name that begins with it."""
 
 _OWN_DAYS: Final = 365
 _RENEWED: Final = timedelta(days=30)
@@ -168,7 +171,7 @@ class Authority:
         Raises:
             BadRequest: the request does not fit, or the name is the sync agent's.
         """
-        if device == AGENT or device in map(session_name, range(SHARDS)):
+        if device.startswith(AGENT):
             raise BadRequest(f"{device!r} is the sync agent itself. Give the device another name.")
         return self._issuer.sign(requested_key(csr, device), device, days, now)
 
@@ -187,6 +190,24 @@ class Authority:
         every = list(revoked)
         lists = [issuer.list_revoked(every, days, now) for issuer in self.ring.ca.values()]
         write(self.files.revoked, "".join(lists).encode())
+
+    def listed_revoked(self) -> set[str]:
+        """Return the serials that stand on the list of every CA, as they lie here; none where they cannot be read."""
+        try:
+            lists = revocation_lists(self.files.revoked.read_bytes())
+        except (OSError, ValueError):
+            return set()
+        return set.intersection(*({f"{entry.serial_number:x}" for entry in each} for each in lists)) if lists else set()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have what is made from the registry and kept in the folder made by one process at a time, for the block."""
+        handle = os.open(self.files.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def certify_own(self, names: Sequence[str], now: datetime) -> bool:
         """Make the certificates of broker, door and sync agent, where they are not there, end soon or are not as they should be.
@@ -207,7 +228,7 @@ class Authority:
         ):
             key = own_key(key_file)
             held = _held(path)
-            if held is None or not self._issuer.is_good(held, hosted, now + _RENEWED):
+            if held is None or not self._issuer.is_good(held, key.public_key(), hosted, now + _RENEWED):
                 write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
                 is_new = True
         return is_new
@@ -220,7 +241,7 @@ class Authority:
         for shard in range(SHARDS):
             path = files.session_certificate(shard)
             held = _held(path)
-            if held is None or not self._issuer.is_good(held, [], now + _RENEWED):
+            if held is None or not self._issuer.is_good(held, public, [], now + _RENEWED):
                 write(path, self._issuer.sign(public, session_name(shard), _OWN_DAYS, now).pem.encode())
 
     @property

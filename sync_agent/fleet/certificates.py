@@ -95,15 +95,18 @@ class Issuer:
             builder = builder.add_revoked_certificate(entry.build())
         return pem(builder.sign(self.key, hashes.SHA256()))
 
-    def is_good(self, certificate: x509.Certificate, hosts: Sequence[str], until: datetime) -> bool:
-        """Tell whether a certificate is of this issuer, names exactly `hosts` and holds at `until`."""
+    def is_good(
+        self, certificate: x509.Certificate, key: ec.EllipticCurvePublicKey, hosts: Sequence[str], until: datetime
+    ) -> bool:
+        """Tell whether a certificate is of this issuer and for this key, names exactly `hosts` and holds at `until`."""
         issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         named: set[str] = set()
         if hosts:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             named = {str(name.value) for name in names}
         wanted = {str(_host_name(host).value) for host in hosts}
-        return certificate.not_valid_after_utc > until and issuer == self._identifier() and named == wanted
+        is_ours = issuer == self._identifier() and certificate.public_key() == key
+        return is_ours and named == wanted and certificate.not_valid_after_utc > until
 
     def _identifier(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -141,6 +144,19 @@ def requested_key(csr: str, name: str) -> ec.EllipticCurvePublicKey:
     if [attribute.value for attribute in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] != [name]:
         raise BadRequest(f"the request of {name!r} carries another name. Make it again on the device.")
     return key
+
+
+def revocation_lists(text: bytes) -> list[x509.CertificateRevocationList]:
+    """Read every revocation list of a file.
+
+    Args:
+        text: PEM, one list after the other.
+
+    Raises:
+        ValueError: one cannot be read.
+    """
+    mark = b"-----BEGIN X509 CRL-----"
+    return [x509.load_pem_x509_crl(mark + part) for part in text.split(mark)[1:]]
 
 
 def pem(what: x509.Certificate | x509.CertificateRevocationList) -> str:

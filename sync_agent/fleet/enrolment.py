@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 from sync_agent.contract import slip
 from sync_agent.contract.enrolment import Answer, Request, tls_key_digest
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet import presence, trust
+from sync_agent.fleet import alarms, presence, trust
 from sync_agent.fleet.authority import Authority, Revoked
 from sync_agent.fleet.trust import public
 from sync_agent.registry.database import Database
-from sync_agent.registry.tables import AuditEvent, Device, DeviceCertificate, DeviceKey, DeviceStatus, Site
+from sync_agent.registry.tables import AlarmKind, AuditEvent, Device, DeviceCertificate, DeviceKey, DeviceStatus, Site
 from sync_agent.settings import FleetSettings, Settings
 
 log = structlog.get_logger(__name__)
@@ -199,11 +199,21 @@ def revoke(
 
 def refresh_revocations(database: Database, authority: Authority, settings: FleetSettings, now: datetime) -> None:
     """Write the revocation list from what the registry knows; certificates that have ended anyway are left out."""
+    with authority.alone():  # whoever reads before a revocation must not write after it
+        revoked = _revoked(database, now)
+        authority.write_revocation_list(revoked, settings.revocation_list_days, now)
+    log.info("revocation-list.written", revoked=len(revoked), days=settings.revocation_list_days)
+
+
+def is_list_behind(database: Database, authority: Authority, now: datetime) -> bool:
+    """Tell whether a revoked certificate is missing on the list that lies here: revoked at another host, or a write cut short."""
+    return not {each.serial for each in _revoked(database, now)} <= authority.listed_revoked()
+
+
+def _revoked(database: Database, now: datetime) -> list[Revoked]:
     asked = select(DeviceCertificate).where(DeviceCertificate.revoked_at.is_not(None), DeviceCertificate.valid_until > now)
     with database.read() as session:
-        revoked = [Revoked(row.serial, row.revoked_at) for row in session.scalars(asked) if row.revoked_at is not None]
-    authority.write_revocation_list(revoked, settings.revocation_list_days, now)
-    log.info("revocation-list.written", revoked=len(revoked), days=settings.revocation_list_days)
+        return [Revoked(row.serial, row.revoked_at) for row in session.scalars(asked) if row.revoked_at is not None]
 
 
 def listing(database: Database, settings: FleetSettings, now: datetime) -> list[Listed]:
@@ -236,6 +246,7 @@ def _admit(session: Session, request: Request, key: OKPKey, now: datetime) -> No
     device = session.get(Device, name)
     if device is not None and device.revoked_at is None and known is None:
         raise CannotEnrol(f"{name!r} is enrolled with another record key. If the device was set up anew, revoke it first.")
+    _notice_board(session, request, now)
     if session.get(Site, request.site) is None:
         session.add(Site(id=request.site, name=request.site, created_at=now))
         session.flush()
@@ -246,6 +257,17 @@ def _admit(session: Session, request: Request, key: OKPKey, now: datetime) -> No
     session.flush()
     if known is None:
         session.add(DeviceKey(kid=kid, device_id=name, public_key=public(key), valid_from=now))
+
+
+def _notice_board(session: Session, request: Request, now: datetime) -> None:
+    """Sound an alarm where the board is in already under another name: one of the two is not what it says, or was left behind."""
+    if not request.serial:
+        return
+    twins = select(Device.id).where(Device.serial == request.serial, Device.id != request.device, Device.revoked_at.is_(None))
+    twin = session.scalars(twins.order_by(Device.id)).first()
+    if twin is not None:
+        detail = f"its board is also that of {twin}; revoke the one that is gone"
+        alarms.sound(session, AlarmKind.ENROLMENT, DeviceId(request.device), "same-board", detail, now)
 
 
 def record_key(request: Request) -> OKPKey:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import alarms
 from sync_agent.fleet.authority import Authority
+from sync_agent.fleet.certificates import revocation_lists
 from sync_agent.fleet.keyring import Which
 from sync_agent.registry.tables import Alarm, AlarmKind, Device, DeviceCertificate
 
@@ -94,17 +95,11 @@ def _is_late(row: DeviceCertificate, now: datetime) -> bool:
 def _list_ends(authority: Authority) -> datetime | None:
     """Return when the first of the revocation lists ends, None where one cannot be read."""
     try:
-        text = authority.files.revoked.read_bytes()
-        lists = [x509.load_pem_x509_crl(mark + part) for mark, part in _pieces(text)]
+        lists = revocation_lists(authority.files.revoked.read_bytes())
     except (OSError, ValueError):
         return None
     ends = [each.next_update_utc for each in lists]
     return min((end for end in ends if end is not None), default=None) if len(ends) == len(authority.ring.ca) else None
-
-
-def _pieces(text: bytes) -> list[tuple[bytes, bytes]]:
-    mark = b"-----BEGIN X509 CRL-----"
-    return [(mark, part) for part in text.split(mark)[1:]]
 
 
 def _ends(certificate: bytes) -> datetime | None:

@@ -7,10 +7,8 @@ anybody; a kiosk compares what it reads with the fingerprint in its code before 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address
 from typing import Final, TypeVar
 
 import structlog
@@ -21,6 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.base import RequestResponseEndpoint
+from starlette.requests import ClientDisconnect
 
 from sync_agent.contract.enrolment import MAX_BYTES, DoorFault, Enrolment, Presented, Refusal
 from sync_agent.fleet import invitations, renewal
@@ -28,6 +27,7 @@ from sync_agent.fleet.authority import Authority
 from sync_agent.fleet.invitations import Refused
 from sync_agent.registry.database import Database
 from sync_agent.settings import Settings
+from sync_agent.web.turnstile import Turnstile
 
 log = structlog.get_logger(__name__)
 
@@ -36,44 +36,7 @@ _STATUS: Final = {
     DoorFault.WRONG_TIME: 409,
     DoorFault.TOO_MANY: 429,
 }
-_ADDRESSES: Final = 10_000
-"""So many network addresses are remembered; the one that was quiet longest is forgotten first."""
-
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class Turnstile:
-    """Lets so many through in a minute, from one network address. A bucket each that fills again steadily."""
-
-    def __init__(self, per_minute: int, monotonic: Callable[[], float]) -> None:
-        """Make one.
-
-        Args:
-            per_minute: so many at once, and again so many in every minute after.
-            monotonic: seconds that only go forward.
-        """
-        self._per_minute = per_minute
-        self._monotonic = monotonic
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def lets_in(self, address: str) -> bool:
-        """Count one; say whether it may pass."""
-        now, who = self._monotonic(), network(address)
-        left, at = self._left.pop(who, (float(self._per_minute), now))
-        left = min(self._per_minute, left + (now - at) * self._per_minute / 60)
-        self._left[who] = (max(0.0, left - 1), now)
-        if len(self._left) > _ADDRESSES:
-            self._left.popitem(last=False)
-        return left >= 1
-
-
-def network(address: str) -> str:
-    """Return whom an address counts as: itself, or its /64 network, which one IPv6 customer has for themselves."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return address
-    return str(IPv6Address(int(known) >> 64 << 64)) if isinstance(known, IPv6Address) else address
 
 
 def create_door(
@@ -108,7 +71,10 @@ def create_door(
 
     async def answer(request: Request, handle: Callable[[Session, bytes], BaseModel]) -> Response:
         """Read the body, handle it in one transaction, and answer; what a refusal did is committed."""
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:  # nobody hears the answer
+            return PlainTextResponse("The request did not come in time.", 408)
         if body is None:
             return refusal(DoorFault.BAD_REQUEST, f"A request has at most {MAX_BYTES} bytes.")
         try:

@@ -15,6 +15,7 @@ from sync_agent.contract.receipts import Receipt, read, write
 from sync_agent.contract.suites import INTL_1
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet.authority import AGENT, AuthorityFault, BadRequest, Files, Revoked, establish, load, session_name
+from sync_agent.fleet.keyring import own_key
 
 NOW = datetime.now(UTC)  # openssl judges by the real clock
 DEVICE = DeviceId("kiosk-1")
@@ -126,10 +127,12 @@ def test_its_keys_sign_receipts_and_open_what_is_sealed(state_dir: Path) -> None
         (request("kiosk-2"), DEVICE),
         (request(curve=ec.SECP384R1()), DEVICE),
         (request(AGENT), AGENT),
+        (request(session_name(7)), session_name(7)),
+        (request("sync-agent-99"), "sync-agent-99"),
         ("no request", DEVICE),
         ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", DEVICE),
     ],
-    ids=["other name", "other curve", "the agent's name", "no PEM", "PEM of nothing"],
+    ids=["other name", "other curve", "the agent's name", "a session's name", "nearly one", "no PEM", "PEM of nothing"],
 )
 def test_a_request_that_does_not_fit_is_not_signed(state_dir: Path, csr: str, device: DeviceId) -> None:
     with pytest.raises(BadRequest):
@@ -177,5 +180,15 @@ def test_no_device_may_have_the_name_of_a_shards_session(state_dir: Path) -> Non
     name = DeviceId(session_name(63))
     with pytest.raises(BadRequest, match="sync agent itself"):
         authority.sign_device(request(name), name, 90, NOW)
-    beyond = DeviceId("sync-agent-64")
+    beyond = DeviceId("sync-kiosk-64")
     assert "BEGIN CERTIFICATE" in authority.sign_device(request(beyond), beyond, 90, NOW).pem
+
+
+def test_a_certificate_for_another_key_than_the_one_that_lies_there_is_made_new(state_dir: Path) -> None:
+    """Two that began at once, or a backup that brought one of the two files back."""
+    authority = establish(state_dir, [], NOW)
+    assert not authority.certify_own([], NOW)
+    authority.files.door_key.unlink()
+    assert authority.certify_own([], NOW)
+    held = x509.load_pem_x509_certificate(authority.files.door_certificate.read_bytes())
+    assert held.public_key() == own_key(authority.files.door_key).public_key()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,9 @@ from sqlalchemy import select
 from kiosk.uplink import identity
 from sync_agent.contract.enrolment import Request
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet import enrolment, keys
-from sync_agent.fleet.authority import Authority, BadRequest, establish
-from sync_agent.fleet.enrolment import CannotEnrol, approve, listing, refresh_revocations, revoke
+from sync_agent.fleet import alarms, enrolment, keys
+from sync_agent.fleet.authority import Authority, BadRequest, Revoked, establish
+from sync_agent.fleet.enrolment import CannotEnrol, approve, is_list_behind, listing, refresh_revocations, revoke
 from sync_agent.fleet.presence import Presence
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AuditEvent, Device
@@ -175,3 +177,59 @@ def test_a_line_of_the_list_says_what_an_operator_needs(
     approve(database, authority, ask(state_dir), settings, NOW)
     (line,) = listing(database, settings.fleet, NOW)
     assert str(line).split() == ["kiosk-1", "site-7", "never-seen,", "certificate", "until", "2026-05-31"]
+
+
+def test_a_list_read_before_a_revocation_is_not_written_after_it(
+    database: Database, authority: Authority, settings: Settings, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daily duty reads, a device is revoked, the duty writes: without the lock the device would be let in for a day."""
+    approve(database, authority, ask(state_dir), settings, NOW)
+    write = authority.write_revocation_list
+    revoking: list[threading.Thread] = []
+
+    def slowly(entries: Iterable[Revoked], days: int, now: datetime) -> None:
+        if not revoking:
+            thread = threading.Thread(target=revoke, args=(database, authority, DEVICE, settings.fleet, NOW))
+            revoking.append(thread)
+            thread.start()
+            while not is_list_behind(database, authority, NOW):  # the revocation is committed
+                thread.join(0.01)
+        write(entries, days, now)
+
+    monkeypatch.setattr(authority, "write_revocation_list", slowly)
+    refresh_revocations(database, authority, settings.fleet, NOW)
+    revoking[0].join(10)
+    assert len(revoked(authority)) == 1
+
+
+def test_a_revocation_that_is_missing_on_the_list_is_noticed(
+    database: Database, authority: Authority, settings: Settings, state_dir: Path
+) -> None:
+    """Made at another host, or the power went between registry and file."""
+    approve(database, authority, ask(state_dir), settings, NOW)
+    refresh_revocations(database, authority, settings.fleet, NOW)
+    before = authority.files.revoked.read_bytes()
+    assert not is_list_behind(database, authority, NOW)
+    revoke(database, authority, DEVICE, settings.fleet, NOW)
+    assert not is_list_behind(database, authority, NOW)
+    authority.files.revoked.write_bytes(before)
+    assert is_list_behind(database, authority, NOW)
+    assert not is_list_behind(database, authority, NOW + timedelta(days=91)), "it has ended anyway"
+
+
+def test_two_devices_on_one_board_are_alarmed_and_one_that_followed_a_revoked_one_is_not(
+    database: Database, authority: Authority, settings: Settings, state_dir: Path
+) -> None:
+    other, third = DeviceId("kiosk-2"), DeviceId("kiosk-3")
+    approve(database, authority, ask(state_dir), settings, NOW)
+    approve(database, authority, ask(state_dir), settings, NOW)
+    with database.read() as session:
+        assert alarms.open_alarms(session) == []
+    approve(database, authority, ask(state_dir, other, "other"), settings, NOW)
+    with database.read() as session:
+        assert [(each.device_id, each.subject) for each in alarms.open_alarms(session)] == [(other, "same-board")]
+    revoke(database, authority, DEVICE, settings.fleet, NOW)
+    revoke(database, authority, other, settings.fleet, NOW)
+    approve(database, authority, ask(state_dir, third, "third"), settings, NOW)
+    with database.read() as session:
+        assert third not in [each.device_id for each in alarms.open_alarms(session)]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sync_agent.fleet import enrolment, watch
-from sync_agent.web.door import Turnstile, network
+from sync_agent.web.turnstile import Turnstile, network
 from tests.sync_agent.trust.conftest import DEVICE, Centre, Hands
 
 
@@ -69,6 +69,14 @@ def test_one_address_is_let_through_so_often_a_minute_and_others_meanwhile(clock
     assert [turnstile.lets_in("192.0.2.1") for _ in range(2)] == [True, False]
 
 
-@pytest.mark.parametrize(("one", "other", "is_same"), [("2001:db8::1", "2001:db8::2", True), ("192.0.2.1", "192.0.2.2", False)])
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::2", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+    ],
+)
 def test_an_ipv6_network_counts_as_one(one: str, other: str, is_same: bool) -> None:
     assert (network(one) == network(other)) is is_same
