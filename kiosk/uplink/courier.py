@@ -110,6 +110,7 @@ class Courier:
         """Publish what is due whenever something is."""
         while True:
             self._wake.clear()
+            self._tell_link()
             due = self._send_due() if self._link.state.is_up else None
             wait = max(0.0, due - self._clock.monotonic()) if due is not None else self._settings.resend_s
             await happens(self._wake, within_s=min(wait, self._settings.resend_s))
@@ -134,14 +135,15 @@ class Courier:
         self._tell_link()
 
     def _tell_link(self) -> None:
-        """Tell the kiosk how the link is; connected, but without one receipt for long, is a trouble, too."""
+        """Tell the kiosk how the link is; one that comes up, but brings not one receipt for long, is a trouble, too."""
         state = self._link.state
-        if state.is_up and self._sender.is_unanswered:
-            state = LinkState(True, Trouble.UNANSWERED)
+        if state.trouble in (Trouble.NONE, Trouble.LOST) and self._sender.is_unanswered:
+            state = LinkState(state.is_up, Trouble.UNANSWERED)
         if state != self._told:
+            if self._told is None or state.trouble is not self._told.trouble:
+                self._report("uplink", state.trouble.value if state.trouble is Trouble.UNANSWERED else "")
             self._told = state
             self._line.link_changed(state)
-            self._report("uplink", state.trouble.value if state.is_up else "")
 
     def _report(self, part: str, code: str) -> None:
         """Put a fault of our own into the telemetry, or take it out."""

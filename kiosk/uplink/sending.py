@@ -32,6 +32,9 @@ ALONE_AFTER: Final = 3
 SLOWER: Final = 10
 """How many times slower the centre is asked about a record that it holds but has not ruled on."""
 
+CUT_S: Final = 10.0
+"""A connection that ends so soon after a record, seconds, was ended because of it, if that happens again and again."""
+
 REMEMBERED: Final = 256
 """How many batches are remembered, so that a rejection of one is understood; more than are ever under way."""
 
@@ -94,12 +97,15 @@ class Sender:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether records were sent again and again, connected all the time, and not one receipt has come.
+        """Whether records were sent again and again and not one receipt has come.
 
-        So looks an ACL that denies us on MQTT 3.1.1: the broker acknowledges and throws away (reference, section 4).
+        So looks an ACL that denies us on MQTT 3.1.1: the broker acknowledges and throws away (reference, section 4), or hangs up
+        on every record, as Mosquitto 2.0.11 does. Then it counts how long that goes on, for we are hardly ever connected.
         """
-        is_long = self._silence.length_s(self._clock.monotonic()) >= self._settings.unanswered_s
-        return is_long and any(one.total >= ALONE_AFTER for one in self._tries.values())
+        now, bound_s = self._clock.monotonic(), self._settings.unanswered_s
+        if self._silence.cuts >= ALONE_AFTER and self._silence.age_s(now) >= bound_s:
+            return True
+        return self._silence.length_s(now) >= bound_s and any(one.total >= ALONE_AFTER for one in self._tries.values())
 
     def connected(self) -> None:
         """Forget the pauses: whatever has no receipt is due."""
@@ -111,7 +117,7 @@ class Sender:
         """Stop counting the silence: who is not connected cannot be answered."""
         self._silence.pause(self._clock.monotonic())
 
-    def take(self, receipt: Receipt, changed: Iterable[Spot]) -> None:
+    def take(self, receipt: Receipt, changed: Sequence[Spot]) -> None:
         """Learn from a receipt that the outbox has taken in.
 
         Args:
@@ -119,7 +125,8 @@ class Sender:
             changed: the records it changed.
         """
         self._heard_at = self._clock.monotonic()
-        self._silence.end()
+        if changed or not receipt.reconciles:  # the answer to a birth that moves nothing says that births are heard, no more
+            self._silence.end()
         self._inquiry.answered(changed, self._heard_at)
         for rejection in receipt.rejections:
             # The batch as a whole: nobody can tell which record was the cause, so each has to show by itself.
@@ -263,23 +270,38 @@ class _Inquiry:
 
 
 class _Silence:
-    """How long nothing has been answered, counted only while connected."""
+    """How long nothing has been answered, counted only while connected; and how often the line was cut on a record.
+
+    Attributes:
+        cuts: connections in a row that ended right after a record.
+    """
 
     def __init__(self) -> None:
         self._since: float | None = None
+        self._first: float | None = None
         self._before_s = 0.0
+        self.cuts = 0
 
     def begin(self, now: float) -> None:
         if self._since is None:
             self._since = now
+        if self._first is None:
+            self._first = now
 
     def pause(self, now: float) -> None:
+        if self._since is None:
+            return
+        self.cuts = self.cuts + 1 if now - self._since < CUT_S else 0
         self._before_s = self.length_s(now)
         self._since = None
 
     def end(self) -> None:
-        self._since = None
+        self._since = self._first = None
         self._before_s = 0.0
+        self.cuts = 0
 
     def length_s(self, now: float) -> float:
         return self._before_s + (0.0 if self._since is None else now - self._since)
+
+    def age_s(self, now: float) -> float:
+        return 0.0 if self._first is None else now - self._first

@@ -16,7 +16,7 @@ from joserfc.jwk import OKPKey
 
 from kiosk.settings import UplinkSettings
 from kiosk.uplink.outbox import Outbox
-from kiosk.uplink.sending import ALONE_AFTER, Sender, pause
+from kiosk.uplink.sending import ALONE_AFTER, CUT_S, Sender, pause
 from sync_agent.contract import envelope
 from sync_agent.contract.codes import Fault
 from sync_agent.contract.envelope import BATCH_MAX, MAX_BYTES, Place, Signed
@@ -277,6 +277,29 @@ def test_time_without_a_connection_does_not_count_but_time_before_it_does(post: 
     assert not post.sender.is_unanswered
     for _ in range(101):
         post.out(after_s=1)
+    assert post.sender.is_unanswered
+
+
+@pytest.mark.parametrize(("connected_s", "is_noticed"), [(0.1, True), (CUT_S + 1, False)])
+def test_a_line_that_is_cut_on_every_record_is_noticed_and_one_that_is_bad_is_not(
+    post: Post, connected_s: float, is_noticed: bool
+) -> None:
+    post.write(1)
+    for _ in range(5):
+        post.sender.connected()
+        assert len(post.out()) == 1
+        assert not post.sender.is_unanswered
+        post.clock.seconds += connected_s
+        post.sender.disconnected()
+        post.clock.seconds += 70
+    assert post.sender.is_unanswered is is_noticed
+
+
+def test_the_answer_to_a_birth_is_no_answer_to_a_record(post: Post) -> None:
+    post.write(1)
+    for _ in range(310):
+        post.out(after_s=1)
+        post.hear(0, reconciles="of-the-birth")
     assert post.sender.is_unanswered
 
 
