@@ -27,7 +27,7 @@ from kiosk.screens.qr import squares
 from kiosk.settings import Settings
 from kiosk.uplink.faults import OutboxFault
 from kiosk.uplink.line import KioskEnd
-from kiosk.uplink.outbox import Filed, Outbox, Progress
+from kiosk.uplink.outbox import KEPT, Filed, Outbox, Progress
 from kiosk.uplink.pen import Pen
 from kiosk.uplink.store import State
 from kiosk.waiting import HelpWanted, Left, Screen, Waiting, beside
@@ -294,7 +294,11 @@ class Desk:
         parts = self._parts
         until = parts.clock.monotonic() + self._settings.visit.receipt_s
         while True:
-            progress = parts.outbox.progress(filed.seq, filed.epoch)
+            try:
+                progress = parts.outbox.progress(filed.seq, filed.epoch)
+            except OutboxFault as fault:  # the record is kept, whatever happens to the disk now; nothing more is known of it
+                log.error("visit.progress-not-read", code=fault.code, reason=str(fault))
+                return KEPT
             left_s = until - parts.clock.monotonic()
             if progress.state in (State.ANSWERED, State.REJECTED) or left_s <= 0 or not parts.line.link.is_up:
                 return progress

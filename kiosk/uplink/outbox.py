@@ -73,6 +73,10 @@ class Progress:
     fault: Fault | None
 
 
+KEPT: Final = Progress(State.WAITING, None, None, None, None, None)
+"""Safe here; nothing more is known."""
+
+
 class Added(NamedTuple):
     """Where and when a new record stands."""
 
@@ -202,7 +206,7 @@ class Outbox:
         with self._write() as session:
             tail = _tail(session)
             place = Place(tail.epoch, tail.last_seq + 1, tail.last_digest)
-            at = stamp(clock, session.scalar(select(Row.at).where(Row.seq == tail.last_seq)))
+            at = stamp(clock, _newest(session, tail))
             signed = sign(place, at)
             session.add(
                 Row(
@@ -277,9 +281,9 @@ class Outbox:
         """Say how much the centre does not hold."""
         count, oldest = 0, now
         with self._read() as session:
-            for kept in (Row, Former):
+            for kept, age in ((Row, Row.seq), (Former, Former.at)):  # of several epochs the lowest number need not be the oldest
                 count += session.scalar(select(func.count()).select_from(kept).where(kept.state == State.WAITING)) or 0
-                first = select(kept.at).where(kept.state == State.WAITING).order_by(kept.seq).limit(1)
+                first = select(kept.at).where(kept.state == State.WAITING).order_by(age).limit(1)
                 oldest = min(oldest, session.scalar(first) or now)
         return Depth(count, int((now - oldest).total_seconds()))
 
@@ -364,6 +368,13 @@ def _tail(session: Session) -> Tail:
     for seq, digest in session.execute(select(Row.seq, Row.digest).order_by(Row.seq.desc()).limit(1)):
         return Tail(epoch, seq, digest)
     return Tail(epoch, 0, GENESIS)
+
+
+def _newest(session: Session, tail: Tail) -> datetime | None:
+    """Return when the record before the next one was written; before the first of an epoch that is one of the former epoch."""
+    if tail.last_seq:
+        return session.scalar(select(Row.at).where(Row.seq == tail.last_seq))
+    return session.scalar(select(func.max(Former.at)))
 
 
 def _find(session: Session, spot: Spot) -> Row | Former | None:

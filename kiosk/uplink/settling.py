@@ -56,7 +56,7 @@ def settle(session: Session, receipt: Receipt, now: datetime, asked: Asked | Non
         else:
             changed |= _receive(session, receipt, now)
             if asked is not None and receipt.reconciles == asked.nonce:
-                changed |= _take_back(session, receipt, asked)
+                changed |= _take_back(session, receipt, asked, now)
     return changed | _rule(session, receipt, now)
 
 
@@ -89,12 +89,17 @@ def _receive(session: Session, receipt: Receipt, now: datetime) -> set[Spot]:
     return changed
 
 
-def _take_back(session: Session, receipt: Receipt, asked: Asked) -> set[Spot]:
-    """Let what the centre was thought to hold, and does not, wait again: its database went back to an older state."""
+def _take_back(session: Session, receipt: Receipt, asked: Asked, now: datetime) -> set[Spot]:
+    """Let what the centre was thought to hold, and does not, wait again: its database went back to an older state.
+
+    What was received since the question is left: the answer may not know of it. A time that is still to come was written by a
+    clock that has been set back since, and says nothing of that.
+    """
     missing = [Row.seq > receipt.upto, *(Row.seq.between(first, last) for first, last in receipt.gaps)]
     changed: set[Spot] = set()
     for part in missing:
-        thought = and_(Row.state.in_((State.RECEIVED, State.ANSWERED)), Row.seq <= asked.last_seq, Row.received_at <= asked.at)
+        is_older = or_(Row.received_at <= asked.at, Row.received_at > now)
+        thought = and_(Row.state.in_((State.RECEIVED, State.ANSWERED)), Row.seq <= asked.last_seq, is_older)
         anew = dict.fromkeys(("received_at", "standing", "code", "effective_from", "case", "ruled_at"))
         again = update(Row).where(thought, part).values(state=State.WAITING, **anew).returning(Row.seq)
         changed.update(Spot(receipt.epoch, seq) for seq in session.scalars(again))

@@ -19,9 +19,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from kiosk.screens.pages import TAKE_BACK, Attract, Consent, PresentCard, Result, Sign, Touch, Word, Working
 from kiosk.settings import VisitSettings
 from kiosk.uplink import outbox as outbox_module
-from kiosk.uplink.faults import OutboxFull
+from kiosk.uplink.faults import OutboxDamaged, OutboxFull
 from kiosk.uplink.line import KioskEnd, Message, UplinkEnd, Written
 from kiosk.uplink.link import LinkState, Trouble
+from kiosk.uplink.outbox import Progress
 from kiosk.waiting import beside
 from sync_agent.contract import receipts
 from sync_agent.contract.codes import Code, Fault
@@ -304,6 +305,24 @@ async def test_a_record_for_which_there_is_no_room_is_not_passed_over(touch: Tou
         assert ({"outbox.full", "fault.advice"} <= at.read_last()) is is_full
         assert at.outbox.tail().last_seq == before + (not is_full)
         assert at.remains() == []
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+async def test_a_record_that_is_kept_is_never_said_not_to_be(at: Hall, monkeypatch: pytest.MonkeyPatch, is_damaged: bool) -> None:
+    """The disk fails between the record and the question how far it has come."""
+
+    def fails(*_: object) -> Progress:
+        raise OutboxDamaged("reading the outbox failed")
+
+    async with asyncio.timeout(5), beside(at.serve()), beside(at.take_back()):
+        await at.window.until(Attract)
+        if is_damaged:
+            monkeypatch.setattr(at.outbox, "progress", fails)
+        at.reader.put()
+        await at.window.on("Consent", Touch.OTHER_WAY)
+        await at.is_over()
+    assert "result.kept.advice" in at.read_last()
+    assert "outbox.damaged" not in at.read_last()
 
 
 async def test_an_outbox_that_stays_locked_is_said_and_the_next_try_works(

@@ -66,10 +66,18 @@ def test_a_reconciliation_takes_nothing_back_that_went_out_after_the_question(he
     add(held), add(held)
     held.settle(receipt(held, 7), LATER + timedelta(seconds=1))
     held.settle(receipt(held, 8), LATER)
-    held.settle(receipt(held, 6, reconciles="nonce-1"), LATER, ASKED)
+    then = LATER + timedelta(seconds=2)
+    held.settle(receipt(held, 6, reconciles="nonce-1"), then, ASKED)
     assert states(held) == "raarrrrr"
-    held.settle(receipt(held, 6, reconciles="nonce-2"), LATER, Asked("nonce-2", last_seq=8, at=LATER))
+    held.settle(receipt(held, 6, reconciles="nonce-2"), then, Asked("nonce-2", last_seq=8, at=LATER))
     assert states(held) == "raarrrrw", "the seventh was received after the question"
+
+
+def test_what_was_received_while_the_clock_was_ahead_is_taken_back_all_the_same(outbox: Outbox) -> None:
+    add(outbox)
+    outbox.settle(receipt(outbox, 1, rulings=[ruling(outbox, 1)]), NOW + timedelta(days=3650))
+    outbox.settle(receipt(outbox, 0, reconciles="nonce-1", at=LATER), LATER, ASKED)
+    assert states(outbox) == "w"
 
 
 def test_a_centre_that_lost_everything_gets_everything_again(held: Outbox) -> None:
