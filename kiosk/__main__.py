@@ -96,7 +96,11 @@ def outbox_export(
     """Write every record kept here to a file that only the centre's registry can open (`sync-agent import records`)."""
     from kiosk.uplink import export, identity
 
-    who = identity.load(settings_or_exit(settings).identity_dir)
+    try:
+        who = identity.load(settings_or_exit(settings).identity_dir)
+    except identity.NotEnrolled as err:
+        typer.echo(f"kiosk: {err} ({err.code})", err=True)
+        raise typer.Exit(1) from err
     with opened_outbox(settings) as box:
         try:
             count = export.write(box, (who.tenant, who.device), who.registry_key, file)

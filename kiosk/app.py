@@ -22,6 +22,7 @@ from kiosk.desk import Counter, Desk
 from kiosk.face.worker import FaceWorker
 from kiosk.health import Closed, SelfTest
 from kiosk.journeys.verify_worker import verify_worker
+from kiosk.opening import Opening, of_storage
 from kiosk.screens.pages import Text
 from kiosk.screens.pilot import piloted
 from kiosk.screens.stage import Stage
@@ -34,7 +35,6 @@ from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.pen import Pen
 from kiosk.uplink.renewal import Renewals
 from kiosk.uplink.retention import retain
-from kiosk.uplink.wallet import Wallet
 from sync_agent.contract.kinds import Health, PartHealth, PartState
 
 log = structlog.get_logger(__name__)
@@ -47,15 +47,10 @@ async def run_kiosk(settings: Settings) -> None:
     """Run screen, journeys, reader, camera and face worker until told to stop.
 
     Raises:
-        NotEnrolled: the device has no identity.
         DisplayMissing: there is no screen.
     """
     clock = SystemClock()
-    who = Wallet(settings.identity_dir)
     async with AsyncExitStack() as stack:
-        outbox = Outbox(settings.outbox_path)
-        stack.callback(outbox.close)
-        pen = Pen(outbox, who, clock)
         stage = Stage(
             monotonic=clock.monotonic,
             fullscreen=settings.screen.fullscreen,
@@ -65,6 +60,13 @@ async def run_kiosk(settings: Settings) -> None:
         stack.callback(stage.close)
         if settings.screen.pilot_socket is not None:
             await stack.enter_async_context(piloted(stage, settings.screen.pilot_socket, clock.monotonic))
+        ready = Opening(settings, stage.show)
+        await until_stopped(stage.run(), ready.run())
+        if ready.opened is None:
+            return
+        who, outbox = ready.opened
+        stack.callback(outbox.close)
+        pen = Pen(outbox, who, clock)
         reader = open_reader(
             ReaderKind(settings.reader.kind),
             clock=clock,
@@ -105,17 +107,16 @@ async def run_kiosk(settings: Settings) -> None:
 
 
 async def run_uplink(settings: Settings) -> None:
-    """Run the uplink until told to stop.
-
-    Raises:
-        NotEnrolled: the device has no identity.
-    """
+    """Run the uplink until told to stop."""
     clock = SystemClock()
-    who = Wallet(settings.identity_dir)
-    renewals = Renewals(who, clock, random.Random())
     line = UplinkEnd(settings.uplink_socket)
     async with AsyncExitStack() as stack:
-        outbox = Outbox(settings.outbox_path)
+        ready = Opening(settings)
+        await until_stopped(ready.run())
+        if ready.opened is None:
+            return
+        who, outbox = ready.opened
+        renewals = Renewals(who, clock, random.Random())
         stack.callback(outbox.close)
         courier = Courier(who, outbox, line, settings.uplink, clock, random.Random(), take_trust=renewals.box.take)
         await line.start(courier.heard)
@@ -152,7 +153,7 @@ def page_table(settings: PageSettings) -> PageTable:
 
 def reason(closed: Closed) -> Text:
     """Return why the counter is closed, in the visitor's words."""
-    return Text(f"out.{closed.part}")
+    return of_storage(closed.code) if closed.part == "storage" else Text(f"out.{closed.part}")
 
 
 def storage(outbox: Outbox, min_free_mb: int, clock: Clock) -> PartHealth:

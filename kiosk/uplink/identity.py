@@ -170,14 +170,16 @@ def load(folder: Path) -> Identity:
     """Read the identity of an enrolled device.
 
     Raises:
-        NotEnrolled: a file is missing.
+        NotEnrolled: a file is missing, or is not what was written.
     """
-    state = state_of(folder)
     try:
+        state = state_of(folder)
         answer = Answer.model_validate_json((folder / ANSWER).read_bytes())
         signing_key = OKPKey.import_key((folder / f"{state.record}.pem").read_bytes())
     except OSError as err:
         raise NotEnrolled(f"no identity in {folder.name!r}: {err.strerror}; run `kiosk enrol`") from err
+    except ValueError as err:
+        raise NotEnrolled(f"the identity in {folder.name!r} is damaged; restore the folder or run `kiosk enrol` again") from err
     believed = state.trust or answer
     return Identity(
         tenant=Tenant(answer.tenant),
@@ -245,3 +247,8 @@ def write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the new name, too: what follows relies on it after a power cut
+    finally:
+        os.close(folder)

@@ -24,18 +24,21 @@ from kiosk.screens.pages import (
     Working,
 )
 from kiosk.screens.qr import squares
+from kiosk.uplink.faults import OutboxFault
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Outcome
 
 WHO = Text("result.who", {"name": "阿*卜杜拉·买买提", "number": "540102********0010"})
 NUMBER = "lhasa-hall-03-000012-7fa3"
-LINKS = ("link-certificate", "link-clock", "link-own-certificate", "link-revoked", "link-refused")
+LINKS = ("link-certificate", "link-clock", "link-own-certificate", "link-revoked", "link-refused", "link-unanswered")
 BANNERS = tuple(
     Text(f"banner.{key}", {"n": "1234", "code": "LINK-05"}) for key in ("offline", "queue", "reader", "camera", "face", *LINKS)
 )
 FAULTS: list[type[reader.CardFault]] = [reader.CardFault, *reader.CardFault.__subclasses__()]
 CARD_FAULTS = tuple(kind.message for kind in FAULTS)
+BOX_FAULTS = tuple(kind.message.removeprefix("outbox.") for kind in OutboxFault.__subclasses__())
 OUT = ("reader", "camera", "face", "storage", "starting", "uplink", "fault")
+OUT_OF_STORAGE = ("read-only", "damaged", "out-of-reach", "newer")
 SLIP = squares("https://check.example.org/slip/#" + "RENZHENG" * 57)
 """As large as a real one."""
 TRIES = {"n": "2"}
@@ -70,6 +73,8 @@ def _plain() -> Iterator[tuple[str, Page]]:
     yield "still there", StillThere(20)
     for key in OUT:
         yield f"out of service {key}", OutOfService(Text(f"out.{key}"), "CARD-01", "kiosk-of-a-long-name-03")
+    for key in OUT_OF_STORAGE:
+        yield f"out of service storage {key}", OutOfService(Text(f"out.storage-{key}"), "BOX-04", "kiosk-of-a-long-name-03")
     yield "out of service without a code", OutOfService(Text("out.starting"), "", "kiosk-03")
 
 
@@ -98,7 +103,7 @@ def _results() -> Iterator[tuple[str, Page]]:
             yield f"not passed {outcome} {len(offers)}", Result(Sign.CROSS, head, advice, offers=offers)
     for key in ("face.unavailable", "camera.gone"):
         yield f"{key}", Result(Sign.PERSON, Text(key), Text("result.manual.advice"))
-    for key in (*CARD_FAULTS, "outbox.full", "outbox.busy", "identity.not-enrolled", "fault.headline"):
+    for key in (*CARD_FAULTS, *(f"outbox.{fault}" for fault in BOX_FAULTS), "identity.not-enrolled", "fault.headline"):
         yield f"fault {key}", Result(Sign.WARNING, Text(key), Text("fault.advice", {"code": "KIOSK-01"}))
     for key, words in done.items():
         head, advice = Text(f"result.{key}.headline"), Text(f"result.{key}.advice", {"id": NUMBER})

@@ -66,3 +66,14 @@ def test_an_approved_device_knows_whom_to_believe(tmp_path: Path) -> None:
     assert (identity.device, identity.site, identity.broker_port) == (DEVICE, "site-1", 8883)
     assert identity.signing_key.as_dict(private=False)["x"] == request.record_key["x"]
     assert [key.as_dict(private=False)["x"] for key in identity.agent_keys] == [given.agent_keys[0]["x"]]
+
+
+@pytest.mark.parametrize("name", ["answer.json", "state.json", "record.pem"])
+def test_a_damaged_file_is_no_identity_and_its_content_is_not_told(tmp_path: Path, name: str) -> None:
+    begin(tmp_path, DEVICE, "site-1", "")
+    finish(tmp_path, answer())
+    load(tmp_path)
+    (tmp_path / name).write_bytes(b"{half a file")
+    with pytest.raises(NotEnrolled) as caught:
+        load(tmp_path)
+    assert "half" not in str(caught.value)
