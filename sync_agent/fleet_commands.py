@@ -110,6 +110,8 @@ def device_revoke(device: Device, settings: SettingsFile = DEFAULT) -> None:
     """Shut a device out from now on: its records are refused, its session is ended, the broker lets it in no more."""
     with office(settings) as at:
         try:
+            if at.settings.broker.reload is None:
+                typer.echo("Have the broker read its revocation list again now: until then the device can come back.")
             service.shut_out(at, DeviceId(device))
         except NotEvicted as err:
             typer.echo(f"sync-agent: {err}. Its records are refused.", err=True)
@@ -191,10 +193,22 @@ def keys_retire(which: Kind, force: Force = False, reason: Reason = "", settings
 
 @keys.command("publish")
 def keys_publish(settings: SettingsFile = DEFAULT) -> None:
-    """Print the public keys that visitors' receipts are checked with, those of former times too (JWKS)."""
+    """Print the public keys that visitors' receipts are checked with, former ones too, those disowned not (JWKS)."""
     with office(settings) as at, at.database.read() as session:
         every = [OKPKey.import_key(key) for key in trust.agent_keys_ever(session, at.authority)]
         typer.echo(slip.published(every), nl=False)
+
+
+@keys.command("disown")
+def keys_disown(
+    kid: Annotated[str, typer.Argument(help="Name of a former or staged agent key, 16 characters of it at least.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for ever.")],
+    settings: SettingsFile = DEFAULT,
+) -> None:
+    """Have an agent key that somebody else may have hold no more, for nothing it ever signed. Publish the keys anew after it."""
+    with office(settings) as at:
+        whole = trust.disown(at.database, at.authority, kid, enrolment.COMMAND, reason, service.now())
+    typer.echo(f"{whole} holds no more. Publish the keys now; have each device it attested get a new record key: device rotate.")
 
 
 def _forced(force: bool, reason: str) -> str:

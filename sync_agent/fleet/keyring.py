@@ -171,6 +171,16 @@ class Keyring:
             self._write_bundle([each for each in self._certificates() if each.public_key() != gone])
         former.unlink()
 
+    def drop(self, which: Which, place: Place) -> None:
+        """Throw a key away that is not in force.
+
+        Raises:
+            WrongStep: it is in force, or signs certificates or opens records, which others still need.
+        """
+        if place is Place.IN_FORCE or which is not Which.AGENT:
+            raise WrongStep(f"the {which} key cannot be thrown away. Let another follow: sync-agent keys stage {which}")
+        self.file(which, place).unlink(missing_ok=True)
+
     def _make(self, which: Which, place: Place, now: datetime) -> None:
         path = self.file(which, place)
         if which is not Which.CA:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 import structlog
 from pydantic import ValidationError
@@ -20,12 +20,15 @@ from sync_agent.contract.envelope import places
 from sync_agent.contract.kinds import PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
-from sync_agent.fleet import trust
+from sync_agent.fleet import alarms, trust
 from sync_agent.registry.database import insert_absent
-from sync_agent.registry.tables import Device, DeviceStatus, part_lines
+from sync_agent.registry.tables import AlarmKind, Device, DeviceStatus, part_lines
 from sync_agent.settings import FleetSettings
 
 log = structlog.get_logger(__name__)
+
+FORGED: Final = {"RCPT-01": "receipt", "TRUST-01": "trust list"}
+"""What a device can find forged, by the code of its self-test."""
 
 Said = Birth | State | Telemetry
 
@@ -94,6 +97,8 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
         return None
     insert_absent(session, DeviceStatus, {"device_id": device, "link": Link.OFFLINE, "link_since": at, "heard_at": at})
     status = session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device).with_for_update()).one()
+    if isinstance(said, Telemetry):
+        _sound_forged(session, device, status, said, at)
     hear(status, said, at)
     if isinstance(said, Birth):
         trust.heard(session, device, said.trust)
@@ -162,6 +167,16 @@ def look(status: DeviceStatus | None, revoked_at: datetime | None, settings: Fle
             begun.append(status.oldest_at + timedelta(seconds=settings.queue_late_s))
         return Seen(Presence.NOT_WELL, min(begun), tuple(sorted(ill)), is_late)
     return Seen(Presence.CONNECTED, status.link_since)
+
+
+def _sound_forged(session: Session, device: DeviceId, status: DeviceStatus, said: Telemetry, at: datetime) -> None:
+    """Sound an alarm for each word in our name that the device found forged, once for each time it did."""
+    for name, part in sorted(said.parts.items()):
+        if part.state is PartState.FAILED and part.code in FORGED:
+            known = status.parts.get(name)
+            if known is None or datetime.fromisoformat(known["since"]) != part.since:
+                detail = f"the device met a forged {FORGED[part.code]}; look who else may speak at the broker"
+                alarms.sound(session, AlarmKind.FORGED, device, part.code, detail, at)
 
 
 def _connect(status: DeviceStatus, boot: int, at: datetime) -> None:

@@ -34,6 +34,9 @@ _PUBLIC_MEMBERS: Final = ("kty", "crv", "x")
 OVERLAP: Final = timedelta(days=30)
 """Records that a device made before it heard of a change may come this much later: so long the former key is kept."""
 
+_DISOWN: Final = "keys.disown"
+_KID_MIN: Final = 16
+
 
 class DevicesBehind(WrongStep):
     """Devices would be cut off by a step. Code KEY-02; the text names them."""
@@ -171,12 +174,65 @@ def public(key: OKPKey) -> PublicKey:
 
 
 def agent_keys_ever(session: Session, authority: Authority) -> list[PublicKey]:
-    """Return every public key that ever signed for the agent, the newest first: what it signed is checked for ever."""
+    """Return every public key that ever signed for the agent and is not disowned, the newest first."""
+    disowned = _disowned(session)
+    return [key for kid, key in _ever(session, authority).items() if kid not in disowned]
+
+
+def disown(database: Database, authority: Authority, kid: str, actor: str, reason: str, now: datetime) -> str:
+    """Have a key of the agent hold no more, for what it signed before neither: somebody else may have it. There is no way back.
+
+    Args:
+        database: the registry.
+        authority: the keys; a staged or former one is thrown away.
+        kid: the key's thumbprint, or its first 16 characters or more.
+        actor: who does it.
+        reason: why; kept for ever.
+        now: the time.
+
+    Returns:
+        The whole thumbprint.
+
+    Raises:
+        WrongStep: no such key, or the one in force.
+    """
+    with database.write() as session:
+        _publish(session, authority.ring, actor, "found changed", now)
+        found = [each for each in _ever(session, authority) if each.startswith(kid)] if len(kid) >= _KID_MIN else []
+        if len(found) != 1:
+            raise WrongStep(
+                f"there is no agent key {kid!r}. `sync-agent keys publish` prints their names, `keys list` those here."
+            )
+        (whole,) = found
+        place = next((place for place, name in authority.ring.names(Which.AGENT).items() if name == whole), None)
+        if place is Place.IN_FORCE:
+            raise WrongStep(
+                "that key is in force. Let another follow first: sync-agent keys stage agent, then sync-agent keys promote agent "
+                "(--force where it cannot wait)"
+            )
+        if whole not in _disowned(session):
+            session.add(AuditEvent(at=now, actor=actor, action=_DISOWN, subject=f"{whole} {reason}"[:200]))
+        if place is not None:
+            authority.keyring.drop(Which.AGENT, place)
+        _publish(session, authority.ring, actor, f"disown agent: {reason}"[:300], now)
+    log.warning("keys.disowned", kid=whole)
+    return whole
+
+
+def _ever(session: Session, authority: Authority) -> dict[str, PublicKey]:
+    """Return every public key of the agent that ever stood in a list, by its thumbprint, the newest first."""
     every: dict[str, PublicKey] = {key.thumbprint(): public(key) for key in authority.agent_keys}
     for row in reversed(_lists(session)):
         for jwk in row.body["agent_keys"]:
             every.setdefault(OKPKey.import_key(jwk).thumbprint(), jwk)
-    return list(every.values())
+    return every
+
+
+def _disowned(session: Session) -> set[str]:
+    """Return the thumbprints of disowned keys; the audit is what remembers them."""
+    return {
+        subject.split(" ", 1)[0] for subject in session.scalars(select(AuditEvent.subject).where(AuditEvent.action == _DISOWN))
+    }
 
 
 def _note(session: Session, authority: Authority, which: Which, step: str, actor: str, reason: str, now: datetime) -> None:

@@ -35,6 +35,8 @@ class AlarmKind(StrEnum):
     """An attempt to enrol that was not in order. Subject: what was attempted."""
     CERTIFICATE = "certificate"
     """A certificate, revocation list or key comes to its end and is not renewed. Subject: which."""
+    FORGED = "forged"
+    """A device was told something in our name that we did not sign: somebody has the broker in hand. Subject: the code."""
 
 
 OPEN: Final = "cleared_at IS NULL"

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from kiosk.uplink import courier
 from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
-from sync_agent.fleet import presence
+from sync_agent.fleet import alarms, presence
 from sync_agent.fleet.presence import Presence, Seen, hear, look
-from sync_agent.registry.tables import DeviceStatus
+from sync_agent.registry.tables import AlarmKind, DeviceStatus
 from sync_agent.settings import FleetSettings
 from tests.sync_agent.world import DEVICE, NOW, World, health
 
@@ -201,3 +202,26 @@ def test_a_device_that_nobody_knows_leaves_no_trace(world: World) -> None:
 def test_a_record_is_not_about_presence(world: World) -> None:
     with pytest.raises(presence.Unfit, match="rec is not about presence"):
         take(world, Up.RECORD, b"x")
+
+
+def forged(world: World, state: PartState, code: str, since: float, at: float) -> list[tuple[str, int]]:
+    """Have the device say how its receipts are; return the open alarms of that kind."""
+    part = PartHealth(state=state, code=code, since=NOW + after(since))
+    said = Telemetry(at=NOW + after(at), queue=0, oldest_age_s=0, parts={"receipts": part})
+    with world.database.write() as session:
+        presence.take(session, DEVICE, Up.TELEMETRY, said.model_dump_json().encode(), NOW + after(at))
+    with world.database.read() as session:
+        return [(each.subject, each.times) for each in alarms.open_alarms(session) if each.kind is AlarmKind.FORGED]
+
+
+def test_a_forged_word_that_a_device_met_is_an_alarm_counted_once_each_time(world: World) -> None:
+    assert forged(world, PartState.WELL, "", 0, 0) == []
+    assert forged(world, PartState.FAILED, "CARD-01", 1, 1) == [], "another fault is none"
+    assert forged(world, PartState.FAILED, "RCPT-01", 2, 2) == [("RCPT-01", 1)]
+    assert forged(world, PartState.FAILED, "RCPT-01", 2, 3) == [("RCPT-01", 1)], "said again"
+    assert forged(world, PartState.FAILED, "RCPT-01", 4, 4) == [("RCPT-01", 2)]
+    assert forged(world, PartState.WELL, "", 5, 5) == [("RCPT-01", 2)], "a person looks at it"
+
+
+def test_the_codes_of_a_forged_word_are_those_that_kiosks_say() -> None:
+    assert set(presence.FORGED) == {courier.FORGED, courier.FORGED_LIST}

@@ -200,3 +200,38 @@ def test_a_step_whose_list_was_not_published_is_published_at_the_next_look(centr
     (staged,) = [line for line in lines if line.place is Place.STAGED]
     assert (staged.which, staged.number, staged.behind) == (Which.AGENT, 2, 1)
     assert "1 live devices" in str(staged)
+
+
+def published(centre: Centre) -> list[str]:
+    with centre.database.read() as session:
+        return [OKPKey.import_key(key).thumbprint() for key in trust.agent_keys_ever(session, centre.authority)]
+
+
+def disown(centre: Centre, kid: str) -> str:
+    return trust.disown(centre.database, centre.authority, kid, "operator", "stolen", centre.clock.now())
+
+
+def test_a_stolen_key_is_disowned_published_no_more_and_devices_stop_believing_it(centre: Centre) -> None:
+    wallet, old = centre.enrol(), centre.authority.receipt_key
+    step(centre, trust.stage, Which.AGENT)
+    tell(centre, wallet)
+    with pytest.raises(WrongStep, match="in force"):
+        disown(centre, old.thumbprint())
+    step(centre, trust.promote, Which.AGENT)
+    tell(centre, wallet)
+    assert believes(wallet, old), "former, and not disowned: the negative control"
+    assert old.thumbprint() in published(centre)
+    assert disown(centre, old.thumbprint()[:16]) == old.thumbprint()
+    assert published(centre) == [centre.authority.receipt_key.thumbprint()]
+    assert tell(centre, wallet) is Taken.NEW
+    assert not believes(wallet, old)
+    assert believes(wallet, centre.authority.receipt_key)
+    step(centre, trust.stage, Which.AGENT)  # the change is at its end
+    assert disown(centre, old.thumbprint()) == old.thumbprint(), "said twice it is as once"
+
+
+def test_only_a_key_that_there_was_is_disowned(centre: Centre) -> None:
+    centre.enrol()
+    for kid in ("", "x" * 43, centre.authority.receipt_key.thumbprint()[:8]):
+        with pytest.raises(WrongStep, match="there is no agent key"):
+            disown(centre, kid)
