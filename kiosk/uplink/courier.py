@@ -176,6 +176,7 @@ class Courier:
         log.info("receipt.taken", upto=receipt.upto, changed=len(changed))
         if self._asked is not None and receipt.reconciles == self._asked.nonce:
             self._asked = None
+            self._sender.compared()
         if epoch != self._epoch:
             self._birth_is_due.set()  # the centre showed that this outbox had gone back: say where it begins anew
         self._sender.take(receipt, changed)

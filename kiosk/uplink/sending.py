@@ -35,6 +35,9 @@ SLOWER: Final = 10
 CUT_S: Final = 10.0
 """A connection that ends so soon after a record, seconds, was ended because of it, if that happens again and again."""
 
+ON_ITS_WAY_S: Final = 3.0
+"""What went out so long before the centre compared its books with ours, seconds, and is not in them, did not get there."""
+
 REMEMBERED: Final = 256
 """How many batches are remembered, so that a rejection of one is understood; more than are ever under way."""
 
@@ -116,6 +119,16 @@ class Sender:
     def disconnected(self) -> None:
         """Stop counting the silence: who is not connected cannot be answered."""
         self._silence.pause(self._clock.monotonic())
+
+    def compared(self) -> None:
+        """The centre has compared its books with ours: what it had time to take in and still waits was lost, and is due.
+
+        So goes what was said while no sync agent was there, as soon as one is, instead of after the pause.
+        """
+        now = self._clock.monotonic()
+        for spot, one in self._tries.items():
+            if now - one.at >= ON_ITS_WAY_S:
+                self._tries[spot] = Try(one.count, one.total, one.at, min(one.due, now), one.parcel)
 
     def take(self, receipt: Receipt, changed: Sequence[Spot]) -> None:
         """Learn from a receipt that the outbox has taken in.

@@ -181,6 +181,22 @@ def test_after_a_reconnection_everything_without_receipt_is_due_at_once(post: Po
     assert post.out() == [[1, 2, 3]]
 
 
+def test_what_was_sent_while_no_sync_agent_was_there_goes_again_when_one_has_compared(post: Post) -> None:
+    post.write(2)
+    assert post.out() == [[1, 2]]
+    assert post.out(after_s=5) == []  # the control: without the comparison it waits for its pause
+    post.sender.compared()
+    assert post.out() == [[1, 2]]
+
+
+def test_what_is_on_its_way_while_the_centre_compares_is_not_sent_twice(post: Post) -> None:
+    post.write(2)
+    post.out()
+    post.clock.seconds += 1
+    post.sender.compared()
+    assert post.out() == []
+
+
 def test_a_received_record_is_asked_about_ten_times_more_slowly_until_it_is_ruled_on(post: Post) -> None:
     post.write(2)
     post.out()
