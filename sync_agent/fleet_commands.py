@@ -93,9 +93,18 @@ def device_approve(
             invitations.approve(at.database, at.authority, DeviceId(device), number, at.settings, service.now())
             typer.echo(f"{device} is let in.")
         else:
-            request = Request.model_validate_json(sys.stdin.read())
+            request = _read_request()
             answer = enrolment.approve(at.database, at.authority, request, at.settings, service.now())
             typer.echo(answer.model_dump_json(indent=2))
+
+
+def _read_request() -> Request:
+    """Return the request on standard input, or say that there is none and end."""
+    try:
+        return Request.model_validate_json(sys.stdin.read())
+    except ValidationError as err:
+        where = ", ".join(".".join(map(str, fault["loc"])) or "all of it" for fault in err.errors(include_input=False))
+        raise stop(ValueError(f"standard input holds no request ({where}). Give the file that `kiosk enrol` wrote.")) from None
 
 
 @device.command("reject")
@@ -109,13 +118,16 @@ def device_reject(device: Device, settings: SettingsFile = DEFAULT) -> None:
 def device_revoke(device: Device, settings: SettingsFile = DEFAULT) -> None:
     """Shut a device out from now on: its records are refused, its session is ended, the broker lets it in no more."""
     with office(settings) as at:
+        untold = (
+            "" if at.settings.broker.reload else " The broker must read its revocation list again: until then it can come back."
+        )
         try:
-            if at.settings.broker.reload is None:
-                typer.echo("Have the broker read its revocation list again now: until then the device can come back.")
             service.shut_out(at, DeviceId(device))
         except NotEvicted as err:
-            typer.echo(f"sync-agent: {err}. Its records are refused.", err=True)
+            typer.echo(f"sync-agent: {err}. Its records are refused.{untold}", err=True)
             raise typer.Exit(1) from err
+        if untold:
+            typer.echo(f"{device} is revoked and its session ended.{untold}")
 
 
 @device.command("rotate")

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy import select
@@ -38,6 +39,9 @@ from sync_agent.registry.tables import AlarmKind, AuditEvent, Device, DeviceCert
 from sync_agent.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_SHORT: Final = 64
+"""Longest serial number or site that the contract carries, characters."""
 
 _NOBODY = secret_hash("00" * 10)
 """Compared with when there is no such code, so that it takes as long."""
@@ -85,8 +89,13 @@ def invite(
     """Make a one-time code for one device on one board at one site; an older code for that device ends.
 
     Raises:
-        CannotEnrol: the name is the sync agent's, or the device is enrolled and not revoked.
+        CannotEnrol: the name is the sync agent's, serial or site are none, or the device is enrolled and not revoked.
     """
+    for what, given in (("serial number", serial), ("site", site)):
+        if not 0 < len(given.strip()) <= _SHORT or given != given.strip():
+            raise CannotEnrol(
+                f"a {what} has 1 to {_SHORT} characters and no space around them. A kiosk could never use this code."
+            )
     if device.startswith(AGENT):
         raise CannotEnrol(f"a device may not be called {device!r}: that is the sync agent. Choose another name.")
     with database.write() as session:

@@ -212,3 +212,12 @@ def test_a_code_survives_being_read_aloud_and_a_typing_error_is_noticed() -> Non
         Code.parse("".join(wrong))
     with pytest.raises(BadCode, match="letters and digits"):
         Code.parse(code.text()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("serial", "site"), [("", SITE), ("x" * 65, SITE), (SERIAL, " "), (SERIAL, "x" * 65), (SERIAL + " ", SITE)]
+)
+def test_no_code_is_made_that_no_kiosk_could_use(centre: Centre, serial: str, site: str) -> None:
+    with pytest.raises(CannotEnrol, match="1 to 64 characters"):
+        centre.invite(serial=serial, site=site)
+    assert centre.invite(serial="x" * 64, site="y" * 64).text()
