@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from kiosk.uplink import identity
 from kiosk.uplink.store import State
 from sync_agent.registry.tables import RecordRow, ReviewCase
 from tests.system.centre import Centre, Kiosk, kiosk
+from tests.system.failures.hand import EPOCH, Hand
+from tests.system.failures.put_off import PUT_OFF
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -82,14 +84,29 @@ def cases(centre: Centre) -> list[int]:
         return [opened.count(record) for record in session.scalars(select(RecordRow.id).order_by(RecordRow.seq))]
 
 
-@pytest.mark.parametrize("forget", [True, False], ids=["with-amnesia", "without"])
-async def test_a_centre_that_lost_a_received_record_is_noticed(centre: Centre, state_dir: Path, forget: bool) -> None:
-    """The negative control: a ledger that forgets what was received shows as a missing record here."""
-    async with kiosk(state_dir, identity.load(centre.identity_dir)) as ours:
+@pytest.mark.parametrize(("how", "held"), [("properly", [1, 2, 3]), ("rashly", [2, 3])])
+def test_a_record_said_once_outlives_the_agent_unless_it_was_acknowledged_before_its_commit(
+    centre: Centre, how: str, held: list[int]
+) -> None:
+    """The second is the negative control: nobody sends again here, so that an agent that acknowledges too early loses a record."""
+    who = identity.load(centre.identity_dir)
+    with Hand(centre, who) as hand:
         with centre.agent():
-            await ours.until_answered(ours.write())
-        if forget:
-            with centre.office.database.write() as session:
-                session.execute(delete(ReviewCase))
-                session.execute(delete(RecordRow))
-    assert (centre.records() == [1]) is not forget
+            hand.knock()  # the agent's session is there from now on
+        one, two, three = hand.chain(3)
+        doomed = centre.agent_process(program=("-m", "tests.system.failures.put_off", how))
+        hand.say(one.message)
+        log = centre.office.settings.state_dir / "agent.log"
+        try:
+            doomed.start(lambda: PUT_OFF in log.read_text())
+            hand.say(two.message)
+            assert doomed.wait(20) == -signal.SIGKILL
+        finally:
+            doomed.kill()
+        centre.bury()
+        if how == "rashly":
+            hand.say(two.message)
+        with centre.agent():
+            hand.say(three.message)
+            hand.until(lambda receipt: receipt.epoch == EPOCH and receipt.upto == 3)
+    assert centre.records() == held

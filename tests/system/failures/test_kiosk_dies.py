@@ -26,6 +26,7 @@ from system.simulate.world import wait_until
 from tests.system.centre import CASE, Centre, enrolled
 from tests.system.failures.killing import killed_at
 from tests.system.promises import broken, promised
+from tests.system.writer import seeded
 
 pytestmark = pytest.mark.slow
 SEED: Final = 20261123
@@ -65,7 +66,7 @@ def nothing_is_broken_after(many: int, identity_dir: Path, state_dir: Path) -> N
     said, killed = lives(outbox, identity_dir, deaths)
     assert killed > many / 2
     assert len(promised(said).digests) > many, "they wrote in between"
-    assert broken(promised(said), outbox, identity.load(identity_dir)) == ""
+    assert broken(promised(said), outbox, seeded(identity.load(identity_dir))) == ""
 
 
 def test_a_kiosk_killed_at_any_step_of_writing_uses_no_sequence_twice_and_its_chain_goes_on(
@@ -84,7 +85,7 @@ def test_a_kiosk_killed_two_hundred_times_uses_no_sequence_twice_and_its_chain_g
 
 def test_an_outbox_without_its_log_does_not_outlive_such_deaths(identity_dir: Path, state_dir: Path) -> None:
     """The negative control: what was being changed when the kiosk was killed is kept in memory only."""
-    outbox, who = state_dir / "outbox" / "outbox.db", identity.load(identity_dir)
+    outbox, who = state_dir / "outbox" / "outbox.db", seeded(identity.load(identity_dir))
     for number in range(20, 60):
         said, _ = lives(outbox, identity_dir, [("pwrite64", number)], "journal_mode=MEMORY")
         if broken(promised(said), outbox, who):
