@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -59,11 +59,11 @@ class Inbox:
         """Whether nothing more is to be put in for now."""
         return self._is_full
 
-    def put(self, letter: Letter) -> None:
-        """Put a letter in; one is taken even when it is full."""
+    def put(self, letters: Sequence[Letter]) -> None:
+        """Put letters in; they are taken even when it is full."""
         with self._changed:
-            self._letters.append(letter)
-            self._bytes += len(letter.payload)
+            self._letters.extend(letters)
+            self._bytes += sum(len(letter.payload) for letter in letters)
             if len(self._letters) >= self._most or self._bytes >= self._most_bytes:
                 self._is_full = True
             self._changed.notify()

@@ -79,10 +79,12 @@ class Sessions:
         self._now = now
         self._held: frozenset[int] = frozenset()
         self._lines: dict[int, Line] = {}
-        self._said: deque[_Say | Letter] = deque()
+        self._said: deque[_Say | Sequence[Letter]] = deque()
+        self._is_rung = False
         self._unread: set[int] = set()
         self._watched: dict[int, tuple[socket.socket, int]] = {}
         self._greeted: set[int] = set()
+        self._heard_before: set[int] = set()
         self._connections = 0
         self._failures = 0
         self._next_s = 0.0
@@ -117,7 +119,7 @@ class Sessions:
 
     def acknowledge(self, letters: Sequence[Letter]) -> None:
         """Tell the broker that messages are safe. Those of an earlier connection are left alone: they come again."""
-        self._said.extend(letters)
+        self._said.append(letters)
         self._wake()
 
     def say(self, topic: str, payload: bytes, shard: int) -> None:
@@ -131,8 +133,10 @@ class Sessions:
         return frozenset(shard for shard, line in self._lines.copy().items() if line.up_since is not None)
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError, OSError):
-            self._bell.send(b"!")
+        if not self._is_rung:
+            self._is_rung = True
+            with suppress(BlockingIOError, OSError):
+                self._bell.send(b"!")
 
     # Everything below runs in the thread of the sessions.
 
@@ -166,16 +170,16 @@ class Sessions:
         self._connect_one()
         self._speak()
         for line in self._lines.values():
+            if line.wants_write:
+                line.write()
             self._watch(line)
         reads = not self.inbox.is_full
         for key, mask in self._selector.select(self._wait_s(reads)):
             if key.data is None:
                 with suppress(BlockingIOError):
                     self._ear.recv(4096)
-                continue
-            if mask & selectors.EVENT_WRITE:
-                self._lines[key.data].write()
-            if mask & selectors.EVENT_READ:
+                self._is_rung = False  # before the next turn looks at what there is to do: nobody rings in vain
+            elif mask & selectors.EVENT_READ:
                 self._unread.add(key.data)
         if reads:
             self._unread = {shard for shard in self._unread if self._lines[shard].read()}
@@ -203,17 +207,23 @@ class Sessions:
             self._failed(shard, str(err))
 
     def _speak(self) -> None:
-        """Give the lines what is to be acknowledged and said."""
+        """Give the lines what is to be acknowledged and said; they send it when they are next told to write."""
         while self._said:
             match self._said.popleft():
-                case Letter() as letter if letter.shard is not None:
-                    line = self._lines.get(letter.shard)
-                    if line is not None and line.number == letter.connection:
-                        line.acknowledge(letter)
                 case _Say(topic, payload, shard):
                     line = self._lines.get(shard) or next(iter(self._lines.values()), None)
                     if line is not None:
                         line.say(topic, payload)
+                case letters:
+                    self._acknowledge(letters)
+
+    def _acknowledge(self, letters: Sequence[Letter]) -> None:
+        by_connection: dict[int, list[Letter]] = {}
+        for letter in letters:
+            by_connection.setdefault(letter.connection, []).append(letter)
+        for line in self._lines.values():
+            if line.number in by_connection:
+                line.acknowledge(by_connection[line.number])
 
     def _watch(self, line: Line) -> None:
         """Have the selector wait for what the line can use now."""
@@ -269,8 +279,9 @@ class Sessions:
         if line.up_since is not None and line.number not in self._greeted:
             self._greeted.add(line.number)
             self._next_s = 0.0
-            if line.has_queue:
+            if line.has_queue and line.session.shard in self._heard_before:
                 self.inbox.forget(line.session.shard, but=line.number)
+            self._heard_before.add(line.session.shard)
 
     def _failed(self, shard: int | None, reason: str) -> None:
         now = time.monotonic()
