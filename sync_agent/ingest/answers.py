@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from joserfc.jwk import OKPKey
 from sqlalchemy import Row
@@ -15,6 +15,9 @@ from sync_agent.contract.receipts import Receipt, Rejection, Ruling
 from sync_agent.contract.topics import DeviceId, Down, Tenant
 from sync_agent.ingest.seen import Seen
 from sync_agent.registry.tables import RecordRow
+
+GAPS: Final = 1000
+"""Most gaps in one receipt: with them and 200 answers it stays well below the broker's longest packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +76,27 @@ class Answers:
         for (device, epoch), answer in self._answers.items():
             held = seen.get((device, epoch), Seen())
             nonce, last = answer.reconciles or ("", 0)
+            upto, gaps = _that_fits(held.upto, held.missing_up_to(last))
             yield office.post(
                 Receipt(
                     device=device,
                     epoch=epoch,
-                    upto=held.upto,
-                    gaps=held.missing_up_to(last),
+                    upto=upto,
+                    gaps=gaps,
                     rulings=tuple(answer.rulings.values()),
                     rejections=tuple(answer.rejections),
                     reconciles=nonce,
                     at=office.now(),
                 )
             )
+
+
+def _that_fits(upto: int, gaps: tuple[tuple[int, int], ...]) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return as much of a chain as one receipt can tell: up to the first gap it has no room for, nothing of what is behind.
+
+    What is not told to be held the device sends again: a harmless repeat, where a gap that is kept quiet would be a loss.
+    """
+    return (upto, gaps) if len(gaps) <= GAPS else (min(upto, gaps[GAPS][0] - 1), gaps[:GAPS])
 
 
 @dataclass(frozen=True, slots=True)
