@@ -32,7 +32,6 @@ from kiosk.uplink.pen import Pen
 from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.receipts import Receipt
 
-
 SEED: Final = 20261123
 BEGUN: Final = datetime(2026, 11, 23, 8, tzinfo=UTC)
 

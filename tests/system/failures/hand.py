@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -29,10 +30,18 @@ WITHIN_S: Final = 20.0
 class Hand:
     """One connection in a device's name."""
 
-    def __init__(self, centre: Centre, who: Identity) -> None:
-        """Connect, and listen for receipts."""
+    def __init__(self, centre: Centre, who: Identity, will: bytes | None = None) -> None:
+        """Connect, and listen for receipts.
+
+        Args:
+            centre: where to.
+            who: whose name to use.
+            will: state that the broker is to say when the line breaks.
+        """
         self._who = who
-        self._speaker = Speaker(centre.broker, who.ca, Issued(who.certificate, who.tls_key), client_id=who.device)
+        own, state = Issued(who.certificate, who.tls_key), topics.up(who.tenant, who.device, Up.STATE)
+        last = (state, will) if will is not None else None
+        self._speaker = Speaker(centre.broker, who.ca, own, client_id=who.device, will=last)
         self._speaker.subscribe(topics.down(who.tenant, who.device, Down.RECEIPT))
 
     def sign(
@@ -67,12 +76,12 @@ class Hand:
             prev = signed[-1].digest
         return signed
 
-    def say(self, *messages: bytes, what: Up = Up.RECORD) -> None:
+    def say(self, *messages: bytes, what: Up = Up.RECORD, is_retained: bool = False) -> None:
         """Send; return when the broker has acknowledged the last."""
         topic = topics.up(self._who.tenant, self._who.device, what)
         for message in messages[:-1]:
             self._speaker.send(topic, message)
-        self._speaker.say(topic, messages[-1])
+        self._speaker.say(topic, messages[-1], is_retained=is_retained)
 
     def knock(self) -> None:
         """Return when an agent listens to this device: it has answered a birth, which the broker keeps for it."""
@@ -81,17 +90,24 @@ class Hand:
         self._speaker.say(topics.up(who.tenant, who.device, Up.BIRTH), birth.model_dump_json().encode(), is_retained=True)
         self.until(lambda receipt: receipt.reconciles == nonce)
 
-    def until(self, true: Callable[[Receipt], bool]) -> Receipt:
+    def break_off(self) -> None:
+        """Break the line, so that the broker says the will."""
+        self._speaker.break_off()
+
+    def until(self, true: Callable[[Receipt], bool], within_s: float = WITHIN_S) -> Receipt:
         """Return the first receipt of which something is true."""
-        end = time.monotonic() + WITHIN_S
+        end = time.monotonic() + within_s
         while time.monotonic() < end:
-            _, message = self._speaker.hear()
+            try:
+                _, message = self._speaker.hear()
+            except queue.Empty:
+                continue
             receipt = receipts.read(message, self._who.agent_keys[0], self._who.device)
             if true(receipt):
                 return receipt
         raise AssertionError("no such receipt came")
 
-    def until_ruled(self, *seqs: int, epoch: str = EPOCH) -> None:
+    def until_ruled(self, *seqs: int, epoch: str = EPOCH, within_s: float = WITHIN_S) -> None:
         """Wait for the rules' answers to some records, in whatever order and receipts they come."""
         left = set(seqs)
 
@@ -100,7 +116,7 @@ class Hand:
                 left.difference_update(ruling.seq for ruling in receipt.rulings)
             return not left
 
-        self.until(is_all)
+        self.until(is_all, within_s)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """The `sync-agent` command that puts off the first records it hears, and is killed when it hears the next.
 
-``python -m tests.system.failures.put_off rashly|properly ARGUMENTS...``, the last as for `sync-agent`. Rashly, it acknowledges what
-it has not committed: the agent that the product must not be.
+``python -m tests.system.failures.put_off rashly|properly ARGUMENTS...``, the last as for `sync-agent`. Rashly, it acknowledges
+what it has not committed: the agent that the product must not be.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def cases(centre: Centre) -> list[int]:
 def test_a_record_said_once_outlives_the_agent_unless_it_was_acknowledged_before_its_commit(
     centre: Centre, how: str, held: list[int]
 ) -> None:
-    """The second is the negative control: nobody sends again here, so that an agent that acknowledges too early loses a record."""
+    """The second is the negative control: nobody sends again, so an agent that acknowledges too early loses a record."""
     who = identity.load(centre.identity_dir)
     with Hand(centre, who) as hand:
         with centre.agent():

@@ -97,6 +97,46 @@ async def test_what_a_full_queue_dropped_is_sent_again(forgetful: Centre, state_
     assert forgetful.records() == list(range(1, 32))
 
 
+@pytest.mark.parametrize(("noise", "held"), [(1001, [1]), (0, [1, 1, 2, 3])], ids=["full", "with-room"])
+async def test_what_is_said_once_into_a_full_queue_is_lost(
+    forgetful: Centre, state_dir: Path, noise: int, held: list[int]
+) -> None:
+    """The negative control: without an outbox that sends again the records are missing; the queue's limit is what took them."""
+    who = identity.load(forgetful.identity_dir)
+    await listening(forgetful, state_dir, who)
+    with closing(Outbox(state_dir / "other.db")) as other:
+        say_once(forgetful, who, [b"noise %d" % number for number in range(noise)] + sign(other, who, 3))
+    with forgetful.agent():
+        await asyncio.to_thread(wait_until, lambda: forgetful.quarantined() == min(noise, 1000), "all the noise")
+        await asyncio.to_thread(wait_until, lambda: forgetful.records() == held, "what the queue had kept")
+
+
+@pytest.mark.parametrize(("wiped", "held"), [(True, [1, 2]), (False, [1, 1, 2, 2, 3])], ids=["wiped", "kept"])
+async def test_what_was_said_once_is_lost_with_the_broker_s_data(
+    centre: Centre, state_dir: Path, wiped: bool, held: list[int]
+) -> None:
+    """The negative control: without an outbox that sends again nothing brings the records back."""
+    who = identity.load(centre.identity_dir)
+    await listening(centre, state_dir, who)
+    with closing(Outbox(state_dir / "other.db")) as other:
+        say_once(centre, who, sign(other, who, 3))
+    centre.broker.stop()
+    if wiped:
+        wipe(state_dir)
+    centre.broker.start()
+    with centre.agent():
+        async with kiosk(state_dir, who) as ours:
+            await ours.until_answered(ours.write())
+        await asyncio.to_thread(wait_until, lambda: centre.records() == held, "what the broker had kept")
+
+
+async def listening(centre: Centre, state_dir: Path, who: identity.Identity) -> None:
+    """Let an agent take one record and go, so that its session is at the broker."""
+    with centre.agent():
+        async with kiosk(state_dir, who) as ours:
+            await ours.until_answered(ours.write())
+
+
 async def test_a_broker_whose_data_are_wiped_is_filled_again(centre: Centre, state_dir: Path) -> None:
     """Sessions, subscriptions, queues and retained words are gone; nothing of it was needed."""
     who = identity.load(centre.identity_dir)

@@ -48,7 +48,7 @@ def flood(centre: Centre, hand: Hand, many: int, times: int) -> None:
     payloads = [envelope.payload_of(one.message) for one in chain]
     same = [envelope.batch(payloads[at : min(at + 20, many)], who.signing_key) for at in range(0, many, 20)]
     hand.say(*same * times, chain[-1].message)
-    hand.until_ruled(many + 1)
+    hand.until_ruled(many + 1, within_s=20 + times * many / 500)
     assert centre.records() == list(range(1, many + 2))
     assert (centre.quarantined(), centre.alarms()) == (0, set())
 
