@@ -79,7 +79,7 @@ class Courier:
         self._own: dict[str, PartHealth] = {}
         self._link = Link(
             identity,
-            outbox.boot,
+            self._boot,
             settings,
             clock,
             jitter=jitter,
@@ -204,14 +204,14 @@ class Courier:
 
     def _say_birth(self) -> None:
         try:
-            tail, boot = self._outbox.tail(), self._outbox.boot
+            tail = self._outbox.tail()
         except OutboxFault as err:
             log.error("outbox.not-read", code=err.code, reason=str(err))
             return
         self._epoch = tail.epoch
         self._asked = Asked(secrets.token_hex(8), tail.last_seq, self._clock.now())
         birth = Birth(
-            boot=boot,
+            boot=self._link.boot,
             version=version("renzheng"),
             site=self._identity.site,
             epoch=tail.epoch,
@@ -222,6 +222,14 @@ class Courier:
         )
         self._link.publish(topics.Up.BIRTH, birth.model_dump_json().encode(), retain=True)
         self._link.say_state(LinkWord.ONLINE)
+
+    def _boot(self) -> int:
+        """Return the number of the kiosk's latest start, as far as the outbox can be read."""
+        try:
+            return self._outbox.boot
+        except OutboxFault as err:
+            log.error("outbox.not-read", code=err.code, reason=str(err))
+            return self._link.boot
 
     async def _say_telemetry(self) -> None:
         while True:

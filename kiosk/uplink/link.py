@@ -69,12 +69,17 @@ def pause_s(failures: int, longest_s: float, jitter: random.Random) -> float:
 
 
 class Link:
-    """One device's connection. Make and run it inside the event loop; callbacks arrive there."""
+    """One device's connection. Make and run it inside the event loop; callbacks arrive there.
+
+    Attributes:
+        boot: start counter of the kiosk as this connection says it: will, states and births of one connection agree.
+        state: whether we are connected, and why not.
+    """
 
     def __init__(
         self,
         identity: Who,
-        boot: int,
+        boot: Callable[[], int],
         settings: UplinkSettings,
         clock: Clock,
         *,
@@ -87,7 +92,8 @@ class Link:
 
         Args:
             identity: keys, certificate, broker; each connection is made with what they are by then.
-            boot: start counter of the kiosk; the will carries it, so that a late will is known as such.
+            boot: returns the start counter of the kiosk, which may start again while we run; asked before each connection,
+                for the will carries it, so that a late will is known as such. 0 before the kiosk's first start.
             settings: MQTT version, keepalive, deadlines.
             clock: how long a connection lasted, and whether our certificate has ended.
             jitter: where the random waits come from.
@@ -96,7 +102,7 @@ class Link:
             on_trust: given every trust list's bytes, in the event loop.
         """
         self._identity = identity
-        self._boot = boot
+        self._next_boot = boot
         self._settings = settings
         self._clock = clock
         self._jitter = jitter
@@ -106,6 +112,7 @@ class Link:
             topics.down(identity.tenant, identity.device, topics.Down.TRUST): on_trust,
         }
         self._connection: _Connection | None = None
+        self.boot = 1
         self.state = LinkState(False, Trouble.UNREACHABLE)
 
     async def run(self) -> None:
@@ -131,11 +138,12 @@ class Link:
 
     def say_state(self, word: LinkWord) -> None:
         """Publish the retained state."""
-        self.publish(topics.Up.STATE, State(boot=self._boot, link=word).model_dump_json().encode(), retain=True)
+        self.publish(topics.Up.STATE, State(boot=self.boot, link=word).model_dump_json().encode(), retain=True)
 
     async def _connect_and_stay(self) -> Trouble:
         """Make one connection and return when it is over, saying why."""
         who, settings = await asyncio.to_thread(self._identity.to_connect), self._settings
+        self.boot = max(1, await asyncio.to_thread(self._next_boot))
         try:
             credentials = await asyncio.to_thread(tls.read, who)
         except Unusable as err:
@@ -176,7 +184,7 @@ class Link:
         return Trouble.LOST
 
     def _will(self) -> bytes:
-        return State(boot=self._boot, link=LinkWord.OFFLINE).model_dump_json().encode()
+        return State(boot=self.boot, link=LinkWord.OFFLINE).model_dump_json().encode()
 
     def _set(self, state: LinkState) -> None:
         if state != self.state:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from kiosk.settings import UplinkSettings
 from kiosk.uplink.identity import Identity
 from kiosk.uplink.link import QUEUE, STEADY_S, Link, LinkState, Trouble, pause_s
 from sync_agent.contract import topics
+from sync_agent.contract.status import Link as LinkWord
+from sync_agent.contract.status import State
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
 from sync_agent.fleet.authority import AGENT
 from system.services.broker import Mosquitto
@@ -81,14 +85,18 @@ def identity_of(issued: Issued, ca: Path, port: int) -> Identity:
 
 @asynccontextmanager
 async def running(
-    who: Identity, settings: UplinkSettings = HASTY, jitter: random.Random | None = None, clock: SystemClock | None = None
+    who: Identity,
+    settings: UplinkSettings = HASTY,
+    jitter: random.Random | None = None,
+    clock: SystemClock | None = None,
+    boots: Iterator[int] | None = None,
 ) -> AsyncIterator[Ours]:
     states: asyncio.Queue[LinkState] = asyncio.Queue()
     receipts: asyncio.Queue[bytes] = asyncio.Queue()
     lists: asyncio.Queue[bytes] = asyncio.Queue()
     link = Link(
         who,
-        1,
+        partial(next, boots or repeat(1)),
         settings,
         clock or SystemClock(),
         jitter=jitter or random.Random(1),
@@ -180,6 +188,28 @@ async def test_a_renewed_certificate_is_used_without_a_restart(who: Identity, au
 def copy(source: Issued, target: Issued) -> None:
     target.key.write_bytes(source.key.read_bytes())
     target.certificate.write_bytes(source.certificate.read_bytes())
+
+
+async def test_each_connection_says_the_kiosks_start_as_it_is_by_then_in_will_and_state(
+    broker: Mosquitto, authority: Authority, who: Identity
+) -> None:
+    agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(AGENT), client_id=AGENT)
+    await asyncio.to_thread(agent.subscribe, topics.every_up(TENANT))
+
+    async def next_said() -> State:
+        return State.model_validate_json((await asyncio.to_thread(agent.hear))[1])
+
+    with Proxy([(HOST, broker.port)]) as proxy:
+        async with running(replace(who, broker_port=proxy.port), boots=iter([0, 7])) as ours:
+            await ours.until_up()
+            ours.link.say_state(LinkWord.ONLINE)
+            assert await next_said() == State(boot=1, link=LinkWord.ONLINE)  # before the kiosk's first start
+            proxy.cut()
+            assert await next_said() == State(boot=1, link=LinkWord.OFFLINE)
+            await until(lambda: ours.link.boot == 7)
+            await ours.until_up()
+            ours.link.say_state(LinkWord.ONLINE)
+            assert await next_said() == State(boot=7, link=LinkWord.ONLINE)
 
 
 async def test_a_key_of_another_certificate_is_named(who: Identity, authority: Authority) -> None:
