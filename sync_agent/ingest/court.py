@@ -209,9 +209,13 @@ def _sit(judge: Judge, bell: _Bell, tongue: Connection) -> None:
     while not bell.is_over.is_set():
         bell.is_rung.wait(LOOK_S)
         bell.is_rung.clear()
+        begun = time.monotonic()
         try:
             while posts := patiently(judge.work, bell.is_over):
                 tongue.send([post.receipt for post in posts])
+                if judge.is_in_the_way:  # who waits for SQLite looks now and then; without a pause it would find it taken
+                    bell.is_over.wait(time.monotonic() - begun)
+                begun = time.monotonic()
         except LostShard as lost:
             log.warning("judge.shards-lost", shards=sorted(lost.shards), todo="none: their new holder judges them")
         except BrokenPipeError:

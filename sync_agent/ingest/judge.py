@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 PIECE: Final = 200
 """Most records in one transaction."""
 
+SMALL_PIECE: Final = 50
+"""The same on SQLite, where nothing can be held meanwhile."""
+
 PATIENCE: Final = timedelta(seconds=3)
 """So long the record behind a gap waits for those before it."""
 
@@ -75,6 +78,11 @@ class Judge:
         self._fence = fence
         self._after: tuple[int, str, str] | None = None
 
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether nobody else can write while a piece is judged: SQLite has one writer at a time."""
+        return self._database.engine.dialect.name == "sqlite"
+
     def work(self) -> list[Post]:
         """Judge a piece of what is held; when this returns it is committed, and the posts may be said.
 
@@ -105,8 +113,12 @@ class Judge:
             answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys(), now).judge(rows)
             seen = reconcile.seen(session, answers.chains)
             posts = list(answers.posts(seen, self._office))
-        self._after = None if len(rows) < PIECE else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
+        self._after = None if len(rows) < self._most else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
         return posts
+
+    @property
+    def _most(self) -> int:
+        return SMALL_PIECE if self.is_in_the_way else PIECE
 
     def _to_judge(self) -> frozenset[int]:
         """Return what is held, or nothing where nothing is to be judged: a look without a lock holds up nobody on SQLite."""
@@ -121,7 +133,7 @@ class Judge:
         asked = select(RecordRow).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards), is_due)
         if self._after is not None:
             asked = asked.where(tuple_(*chain) > tuple_(*self._after))
-        return session.scalars(asked.order_by(*chain, RecordRow.seq).limit(PIECE).with_for_update()).all()
+        return session.scalars(asked.order_by(*chain, RecordRow.seq).limit(self._most).with_for_update()).all()
 
 
 class _Sitting:

@@ -156,7 +156,7 @@ def test_the_wait_between_two_tries_grows_to_minutes(small_centre: Centre, monke
 
 
 def test_more_than_a_piece_is_judged_whole_and_in_order(small_centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "PIECE", 4)
+    monkeypatch.setattr(judging, "SMALL_PIECE", 4)
     centre = small_centre
     devices = {DeviceId(f"kiosk-{number}"): OKPKey.generate_key("Ed25519") for number in range(10, 14)}
     with centre.database.write() as session:
