@@ -1,4 +1,4 @@
-"""The postman: says receipts, to each device the first two at once and the next ones gathered.
+"""The postman: says receipts, to each device the first few at once and the next ones gathered.
 
 Receipts are cumulative, so what comes in quick succession is said in one: a kiosk that drains its backlog is not flooded, and the
 centre signs once for many. An answer to a birth goes alone and at once.
@@ -17,7 +17,17 @@ from sync_agent.contract.topics import DeviceId, shard
 from sync_agent.ingest.answers import Post
 
 GAP_S: Final = 0.2
-"""On average at most one receipt to a device within so long, seconds; the first two are that a record is held, and its ruling."""
+"""On average at most one receipt to a device within so long, seconds."""
+
+AT_ONCE: Final = 6
+"""Receipts to a device that need not wait after a quiet while. A record has two, that it is held and its ruling: those of visitors
+who come one right after the other are not gathered, those of a backlog are."""
+
+ROUND_S: Final = 0.02
+"""Gathered receipts go in rounds so long apart, seconds: with many devices each would else be a round of its own."""
+
+TIDY_S: Final = 1.0
+"""Between two looks for devices that nothing need be remembered of, seconds."""
 
 MOST: Final = 200
 """Answers in one gathered receipt; with more it does not wait, lest it outgrow a message."""
@@ -41,7 +51,7 @@ class _Box:
     @property
     def free_at(self) -> float:
         """When the next receipt may go."""
-        return self.even_at - GAP_S
+        return self.even_at - (AT_ONCE - 1) * GAP_S
 
     def empty(self, now: float) -> None:
         """Note that what waited goes now."""
@@ -71,6 +81,7 @@ class Postman:
         """
         self._say = say
         self._boxes: dict[Chain, _Box] = {}
+        self._late: dict[Chain, _Box] = {}  # those that something waits in
         self._changed = threading.Condition()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
@@ -99,17 +110,24 @@ class Postman:
                 whole = post if box.waiting is None else Post(joined(box.waiting.receipt, receipt), post.office)
                 if now >= box.free_at or len(whole.receipt.rulings) + len(whole.receipt.rejections) >= MOST:
                     box.empty(now)
+                    self._late.pop((receipt.device, receipt.epoch), None)
                     due.append(whole)
                 else:
                     box.waiting = whole
-                    self._changed.notify()
+                    self._late[receipt.device, receipt.epoch] = box
+                    if len(self._late) == 1:
+                        self._changed.notify()
         self._send(due)
 
     def _run(self) -> None:
+        tidy_at = 0.0
         while not self._is_stopping:
             with self._changed:
-                waiting = [box.free_at if box.waiting else box.even_at for box in self._boxes.values()]
-                self._changed.wait(max(0.0, min(waiting) - time.monotonic()) if waiting else None)
+                now = time.monotonic()
+                if now >= tidy_at:
+                    tidy_at = now + TIDY_S
+                    self._tidy(now)
+                self._changed.wait(ROUND_S if self._late else TIDY_S)
                 due = self._due(time.monotonic())
             self._send(due)
         with self._changed:
@@ -117,16 +135,20 @@ class Postman:
         self._send(due)
 
     def _due(self, now: float) -> list[Post]:
-        """Take out what may go by now, and forget the devices that nothing waits for."""
+        """Take out what may go by now."""
         due = []
-        for chain, box in list(self._boxes.items()):
-            if box.waiting is None:
-                if box.even_at <= now:
-                    del self._boxes[chain]
-            elif box.free_at <= now:
+        for chain, box in list(self._late.items()):
+            if box.waiting is not None and box.free_at <= now:
                 due.append(box.waiting)
                 box.empty(now)
+                del self._late[chain]
         return due
+
+    def _tidy(self, now: float) -> None:
+        """Forget the devices that nothing waits for, and that may be told anything at once."""
+        for chain, box in list(self._boxes.items()):
+            if box.waiting is None and box.even_at <= now:
+                del self._boxes[chain]
 
     def _send(self, due: Iterable[Post]) -> None:
         for post in due:

@@ -41,6 +41,11 @@ def said() -> Said:
     return queue.SimpleQueue()
 
 
+@pytest.fixture(autouse=True)
+def _two_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postman, "AT_ONCE", 2)
+
+
 @pytest.fixture
 def running(said: Said) -> Iterator[Postman]:
     def say(_topic: str, payload: bytes, _shard: int) -> None:
@@ -52,7 +57,7 @@ def running(said: Said) -> Iterator[Postman]:
     made.stop()
 
 
-def test_the_first_two_receipts_go_at_once_and_the_next_ones_go_as_one(
+def test_the_first_few_receipts_go_at_once_and_the_next_ones_go_as_one(
     running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postman, "GAP_S", 0.05)
@@ -63,6 +68,17 @@ def test_the_first_two_receipts_go_at_once_and_the_next_ones_go_as_one(
         tell(running, receipt(upto, upto))
     gathered = said.get(timeout=WITHIN_S)
     assert (gathered.upto, [ruling.seq for ruling in gathered.rulings]) == (5, [3, 4, 5])
+
+
+def test_after_a_quiet_while_receipts_go_at_once_again(running: Postman, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postman, "GAP_S", 0.0)
+    for upto in range(1, 6):
+        tell(running, receipt(upto))
+        assert said.get_nowait().upto == upto
+    monkeypatch.setattr(postman, "GAP_S", 60.0)  # the control: nothing has become quiet
+    for upto in range(6, 9):
+        tell(running, receipt(upto))
+    assert said.qsize() == 2
 
 
 def test_a_receipt_to_one_device_does_not_hold_up_another(running: Postman, said: Said) -> None:
