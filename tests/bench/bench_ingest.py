@@ -1,7 +1,7 @@
 """How many records a second one sync agent takes from a durable queue into PostgreSQL, verified, against Node-RED.
 
-Taken is: its signature checked, committed in the ledger. What the rules say of it comes after, in the same process and the same
-seconds, and is counted for itself. The peer's flow does not judge, open or answer anything.
+Taken is: its signature checked, committed in the ledger. What the rules say of it comes after, in a process beside it and the
+same seconds, and is counted for itself. The peer's flow does not judge, open or answer anything.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -222,3 +223,34 @@ def test_when_the_agent_ends_its_judge_ends(agent: Process, ending: signal.Signa
     agent.signal(ending)
     agent.wait(WITHIN_S)
     until(lambda: is_gone(judge), "the end of the judge", courts.STOP_S)
+
+
+@contextmanager
+def hangs(mark: Path) -> Iterator[Judge]:
+    """Open no judge, ever, as at a database that answers nothing."""
+    courts.STOP_S = 0.3  # type: ignore[misc]  # in the process of the judge, which has nobody else to tell it
+    mark.touch()
+    threading.Event().wait()
+    yield  # type: ignore[misc]  # never
+
+
+PARENT: Final = """
+import pathlib, signal, sys
+from functools import partial
+from sync_agent.ingest.court import Court
+from tests.sync_agent.ingest.test_court import hangs
+Court(partial(hangs, pathlib.Path(sys.argv[1])), print).start()
+signal.pause()
+"""
+
+
+def test_a_judge_that_hangs_ends_though_its_agent_was_killed(state_dir: Path) -> None:
+    mark = state_dir / "hangs"
+    parent = Process("agent", [sys.executable, "-c", PARENT, mark], state_dir / "agent.log")
+    parent.start(mark.exists, within_s=WITHIN_S)
+    (judge,) = judges_of(parent.pid)
+    assert not is_gone(judge)
+    parent.signal(signal.SIGKILL)
+    parent.wait(WITHIN_S)
+    until(lambda: is_gone(judge), "the end of the judge", courts.STOP_S)
+    parent.kill()
