@@ -32,6 +32,9 @@ BATCH_MAX: Final = 20
 GENESIS: Final = "0" * 64
 """``prev`` of the first record of an epoch."""
 
+NUL: Final = b"\\u0000"
+"""The one character of JSON that no text column of PostgreSQL holds, as JSON must write it."""
+
 _PREFIX = "cn.renzheng."
 _VERSION = ".v1"
 
@@ -59,7 +62,10 @@ class Data(BaseModel):
     sealed: str = Field(default="", description="Compact JWE of the personal part; empty where the kind has none.")
 
 
-Seq = Annotated[int, Field(ge=1, le=2**31 - 1, description="Counts from 1 within an epoch, without holes.")]
+LAST_SEQ: Final = 2**31 - 2
+"""Highest sequence: the one after it must still be a number to the database."""
+
+Seq = Annotated[int, Field(ge=1, le=LAST_SEQ, description="Counts from 1 within an epoch, without holes.")]
 Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="Random per outbox database.")]
 
 

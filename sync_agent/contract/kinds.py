@@ -6,14 +6,27 @@ the registry reads the personal part after opening it. Kinds and terms: domain.m
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Short = Annotated[str, Field(max_length=64)]
 Score = Annotated[float, Field(ge=0, le=4)]
+
+_DAY: Final = timedelta(days=1)
+
+
+def _on_calendar(moment: datetime) -> datetime:
+    """Refuse a time so near to an end of the calendar that another zone has none for it."""
+    if not datetime.min.replace(tzinfo=UTC) + _DAY <= moment <= datetime.max.replace(tzinfo=UTC) - _DAY:
+        raise ValueError("beyond the calendar")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_on_calendar)]
+"""A time that can be told in every zone."""
 
 
 class Part(BaseModel):
@@ -226,7 +239,7 @@ class PartHealth(Part):
 
     state: PartState
     code: Short = Field(default="", description="Stable code of the fault, for instance CARD-01.")
-    since: AwareDatetime
+    since: Moment
 
 
 class Health(Facts):

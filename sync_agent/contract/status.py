@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from sync_agent.contract.kinds import PartHealth, Short
+from sync_agent.contract.envelope import LAST_SEQ
+from sync_agent.contract.kinds import Moment, PartHealth, Short
+
+MOST_PARTS: Final = 64
+"""Most lines of a self-test in one telemetry message."""
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Boot = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Part(BaseModel):
@@ -26,29 +33,29 @@ class Link(StrEnum):
 class State(Part):
     """Retained; a death whose ``boot`` is lower than the birth's is a late will and is ignored."""
 
-    boot: Annotated[int, Field(ge=1)]
+    boot: Boot
     link: Link
 
 
 class Birth(Part):
     """Said on every connection and once a day, retained: what the device signed, to be compared with what the centre holds."""
 
-    boot: Annotated[int, Field(ge=1)]
+    boot: Boot
     version: Short
     site: Short
-    epoch: str
-    last_seq: Annotated[int, Field(ge=0)]
-    last_digest: str
+    epoch: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")]
+    last_seq: Annotated[int, Field(ge=0, le=LAST_SEQ)]
+    last_digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
     nonce: Short = Field(default="", description="The receipt that answers this birth repeats it.")
-    trust: Annotated[
-        int, Field(ge=0, description="Number of the trust list in force on the device; 0 for that of enrolment.")
-    ] = 0
+    trust: Count = Field(default=0, description="Number of the trust list in force on the device; 0 for that of enrolment.")
 
 
 class Telemetry(Part):
     """Said every few minutes and on change, not kept by the broker."""
 
-    at: AwareDatetime
-    queue: Annotated[int, Field(ge=0, description="Records without receipt.")]
-    oldest_age_s: Annotated[int, Field(ge=0, description="Age of the oldest of them, seconds; 0 when none.")]
-    parts: dict[Short, PartHealth] = Field(default_factory=dict, description="Last self-test, part by part.")
+    at: Moment
+    queue: Annotated[Count, Field(description="Records without receipt.")]
+    oldest_age_s: Annotated[Count, Field(description="Age of the oldest of them, seconds; 0 when none.")]
+    parts: dict[Short, PartHealth] = Field(
+        default_factory=dict, max_length=MOST_PARTS, description="Last self-test, part by part."
+    )

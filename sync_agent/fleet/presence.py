@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sync_agent.contract.envelope import places
+from sync_agent.contract.envelope import NUL, places
 from sync_agent.contract.kinds import PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
@@ -88,6 +88,8 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
         raise Unfit(f"{what} is not about presence")
     if not payload:
         return None
+    if NUL in payload:
+        raise Unfit(f"{what}: holds a NUL character")
     try:
         said = model.model_validate_json(payload)
     except ValidationError as err:

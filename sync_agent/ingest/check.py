@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
 
 import structlog
 from joserfc.jwk import OKPKey
@@ -24,9 +23,6 @@ from sync_agent.contract.suites import NotSigned, key_id
 from sync_agent.contract.topics import BadTopic, DeviceId, Heard, Tenant
 
 log = structlog.get_logger(__name__)
-
-_NUL: Final = b"\\u0000"
-"""The one character of JSON that no text column of PostgreSQL holds, as JSON must write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +171,7 @@ def _read(claimed: Claim, payload: bytes) -> Entry:
     """
     record: Record = envelope.parse(payload, claimed.tenant, claimed.device)
     event = record.event
-    if _NUL in payload:
+    if envelope.NUL in payload:
         raise Refused(Fault.BAD_CONTENT, "event: holds a NUL character")
     try:
         time = event.time.astimezone(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -341,6 +342,58 @@ def test_what_a_device_says_of_itself_is_taken_and_nonsense_is_quarantined(centr
     with centre.database.read() as session:
         status = session.get_one(DeviceStatus, DEVICE)
         assert (status.link, status.version) == (Link.ONLINE, "0.1.0")
+    assert centre.faults() == [Fault.BAD_CONTENT]
+
+
+UNFIT: dict[str, tuple[Up, dict[str, object]]] = {
+    "a sequence too far": (Up.BIRTH, {"last_seq": 2**31 - 1}),
+    "a sequence beyond the database": (Up.BIRTH, {"last_seq": 2**63}),
+    "an epoch too long": (Up.BIRTH, {"epoch": "a" * 17}),
+    "an epoch that is none": (Up.BIRTH, {"epoch": "z" * 16}),
+    "a digest too long": (Up.BIRTH, {"last_digest": "a" * 65}),
+    "a start beyond the database": (Up.BIRTH, {"boot": 2**31}),
+    "a trust list beyond the database": (Up.BIRTH, {"trust": 2**31}),
+    "a NUL": (Up.BIRTH, {"version": "0\0"}),
+    "a state beyond the database": (Up.STATE, {"boot": 2**31}),
+    "a queue beyond the database": (Up.TELEMETRY, {"queue": 2**31}),
+    "an age beyond the calendar": (Up.TELEMETRY, {"oldest_age_s": 2**40, "queue": 1}),
+    "before the calendar": (Up.TELEMETRY, {"at": "0001-01-01T00:00:00+14:00"}),
+    "a part since before the calendar": (
+        Up.TELEMETRY,
+        {"parts": {"reader": {"state": "well", "since": "0001-01-01T00:00:00+14:00"}}},
+    ),
+    "a self-test without end": (
+        Up.TELEMETRY,
+        {"parts": {f"part-{number}": {"state": "well", "since": "2026-11-23T08:00:00Z"} for number in range(65)}},
+    ),
+    "a NUL in a part": (Up.TELEMETRY, {"parts": {"\0": {"state": "well", "since": "2026-11-23T08:00:00Z"}}}),
+}
+FIT: dict[Up, dict[str, object]] = {
+    Up.BIRTH: {"boot": 2**31 - 1, "version": "0", "site": SITE, "epoch": EPOCH, "last_seq": 2**31 - 2, "last_digest": ""},
+    Up.STATE: {"boot": 2**31 - 1, "link": "online"},
+    Up.TELEMETRY: {"at": "2026-11-23T08:00:00Z", "queue": 2**31 - 1, "oldest_age_s": 2**31 - 1},
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_words_that_the_database_cannot_keep_are_unfit_and_no_fault_of_ours(centre: Centre, kind: str) -> None:
+    what, change = UNFIT[kind]
+    centre.take(json.dumps(FIT[what] | {"nonce": "n1"} | change).encode(), what=what)
+    assert centre.faults() == [Fault.BAD_CONTENT]
+
+
+@pytest.mark.parametrize("what", FIT)
+def test_words_at_the_bounds_are_taken(centre: Centre, what: Up) -> None:
+    receipts = centre.take(json.dumps(FIT[what] | {"nonce": "n1"}).encode(), what=what)
+    assert centre.faults() == []
+    assert [receipt.gaps for receipt in receipts] == ([((1, 2**31 - 2),)] if what is Up.BIRTH else [])
+
+
+def test_the_last_sequence_there_is_is_held_and_one_beyond_it_is_refused_and_answered(centre: Centre) -> None:
+    (receipt,) = centre.take(centre.record(2**31 - 2, prev="0" * 64).message)
+    assert (receipt.upto, receipt.gaps) == (2**31 - 2, ((1, 2**31 - 3),))
+    (receipt,) = centre.take(changed(centre, b'"seq":1,', b'"seq":2147483647,'))
+    assert [rejection.fault for rejection in receipt.rejections] == [Fault.BAD_CONTENT]
     assert centre.faults() == [Fault.BAD_CONTENT]
 
 
