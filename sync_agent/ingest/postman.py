@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +20,8 @@ GAP_S: Final = 0.2
 """On average at most one receipt to a device within so long, seconds."""
 
 AT_ONCE: Final = 6
-"""Receipts to a device that need not wait after a quiet while. A record has two, that it is held and its ruling: those of visitors
-who come one right after the other are not gathered, those of a backlog are."""
+"""Receipts to a device that need not wait after a quiet while. A record has two, that it is held and its ruling: those of
+visitors who come one right after the other are not gathered, those of a backlog are."""
 
 ROUND_S: Final = 0.02
 """Gathered receipts go in rounds so long apart, seconds: with many devices each would else be a round of its own."""
@@ -30,7 +30,8 @@ TIDY_S: Final = 1.0
 """Between two looks for devices that nothing need be remembered of, seconds."""
 
 MOST: Final = 200
-"""Answers in one gathered receipt; with more it does not wait, lest it outgrow a message."""
+"""Answers of a kind in one receipt. Gathered ones with more do not wait, and what has more goes in parts: the broker ends the
+session that says a longer packet than it takes, and gives it the same records again, for ever."""
 
 Chain = tuple[str, str]
 """Device and epoch."""
@@ -68,6 +69,14 @@ def joined(older: Receipt, newer: Receipt) -> Receipt:
     rejections = dict.fromkeys((*older.rejections, *newer.rejections))
     answers = {"rulings": tuple(rulings.values()), "rejections": tuple(rejections), "at": newer.at}
     return held.model_copy(update=answers)
+
+
+def parts(whole: Receipt) -> Iterator[Receipt]:
+    """Yield receipts that together say what one says, each short enough for a message. Only the first answers a birth."""
+    for start in range(0, max(len(whole.rulings), len(whole.rejections), 1), MOST):
+        some = slice(start, start + MOST)
+        answers = {"rulings": whole.rulings[some], "rejections": whole.rejections[some]}
+        yield whole.model_copy(update=answers if start == 0 else {**answers, "reconciles": ""})
 
 
 class Postman:
@@ -152,4 +161,6 @@ class Postman:
 
     def _send(self, due: Iterable[Post]) -> None:
         for post in due:
-            self._say(post.topic, post.payload, shard(DeviceId(post.receipt.device)))
+            for receipt in parts(post.receipt):
+                part = Post(receipt, post.office)
+                self._say(part.topic, part.payload, shard(DeviceId(receipt.device)))
