@@ -17,7 +17,16 @@ from sync_agent.ingest.seen import Seen
 from sync_agent.registry.tables import RecordRow
 
 GAPS: Final = 1000
-"""Most gaps in one receipt: with them and 200 answers it stays well below the broker's longest packet."""
+"""Most gaps in one receipt."""
+
+ROOM: Final = 47_000
+"""Bytes for gaps and answers in one receipt: signed, with what else stands in it, it stays below `envelope.MAX_BYTES`."""
+
+GAP_BYTES: Final = 24
+"""Most that a gap takes, bytes: two numbers of ten digits."""
+
+ANSWER_BYTES: Final = 256
+"""Most that a ruling or a rejection takes, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +42,30 @@ class Post:
         return topics.down(self.office.tenant, DeviceId(self.receipt.device), Down.RECEIPT)
 
     @property
-    def payload(self) -> bytes:
-        """What to say, signed."""
-        return receipts.write(self.receipt, self.office.key)
+    def payloads(self) -> list[bytes]:
+        """What to say, signed: one message, or several in this order where one would be longer than a message may be."""
+        key = self.office.key
+        return [receipts.write(part, key) for part in parts(self.receipt)]
+
+
+def parts(receipt: Receipt) -> Iterator[Receipt]:
+    """Yield a receipt as messages that are not too long: each says what is held, and some of the answers.
+
+    The first one answers the birth, where the receipt does.
+    """
+    most = (ROOM - GAP_BYTES * len(receipt.gaps)) // ANSWER_BYTES
+    answers = (*receipt.rulings, *receipt.rejections)
+    if len(answers) <= most:
+        yield receipt
+        return
+    for first in range(0, len(answers), most):
+        some = answers[first : first + most]
+        told = {
+            "rulings": tuple(one for one in some if isinstance(one, Ruling)),
+            "rejections": tuple(one for one in some if isinstance(one, Rejection)),
+            "reconciles": "" if first else receipt.reconciles,
+        }
+        yield receipt.model_copy(update=told)
 
 
 @dataclass(slots=True)
@@ -84,7 +114,7 @@ class Answers:
                     upto=upto,
                     gaps=gaps,
                     rulings=tuple(answer.rulings.values()),
-                    rejections=tuple(answer.rejections),
+                    rejections=tuple(dict.fromkeys(answer.rejections)),
                     reconciles=nonce,
                     at=office.now(),
                 )

@@ -10,10 +10,10 @@ from typing import BinaryIO, Final
 from joserfc.jwk import OKPKey
 from sqlalchemy.orm import Session
 
-from sync_agent.contract import carried, receipts, topics
+from sync_agent.contract import carried, topics
 from sync_agent.contract.carried import Carried, NotCarried
-from sync_agent.contract.topics import BadTopic, DeviceId, Up
-from sync_agent.ingest.answers import Office, Post
+from sync_agent.contract.topics import BadTopic, Up
+from sync_agent.ingest.answers import Office
 from sync_agent.ingest.clerk import Clerk
 from sync_agent.ingest.inbox import Letter
 from sync_agent.ingest.verifiers import Verifiers
@@ -38,7 +38,7 @@ def bring_in(database: Database, office: Office, registry_keys: Sequence[OKPKey]
 
     Args:
         database: the registry.
-        office: who answers; its key counts here only to read what the clerk says.
+        office: who would answer; nothing is said here.
         registry_keys: private X25519 keys of the registry.
         file: open for reading, at its start.
 
@@ -51,7 +51,7 @@ def bring_in(database: Database, office: Office, registry_keys: Sequence[OKPKey]
     for batch in _batches(carried.read(file, registry_keys)):
         posts = clerk.take([_letter(office, number, one) for number, one in enumerate(batch)])
         messages += len(batch)
-        refused += sum(_refused(post, office) for post in posts)
+        refused += sum(len(post.receipt.rejections) for post in posts)
     return Brought(messages, refused)
 
 
@@ -70,8 +70,3 @@ def _letter(office: Office, number: int, one: Carried) -> Letter:
     except BadTopic as err:
         raise NotCarried(f"message {number} of a piece is of no proper device: {err}") from err
     return Letter(connection=0, packet=number, qos=0, topic=topic, payload=one.message, received_at=office.now())
-
-
-def _refused(post: Post, office: Office) -> int:
-    device = DeviceId(post.topic.split("/")[-2])
-    return len(receipts.read(post.payload, office.key, device).rejections)

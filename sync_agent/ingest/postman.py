@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,8 +30,7 @@ TIDY_S: Final = 1.0
 """Between two looks for devices that nothing need be remembered of, seconds."""
 
 MOST: Final = 200
-"""Answers of a kind in one receipt. Gathered ones with more do not wait, and what has more goes in parts: the broker ends the
-session that says a longer packet than it takes, and gives it the same records again, for ever."""
+"""With so many answers a gathered receipt does not wait."""
 
 Chain = tuple[str, str]
 """Device and epoch."""
@@ -69,14 +68,6 @@ def joined(older: Receipt, newer: Receipt) -> Receipt:
     rejections = dict.fromkeys((*older.rejections, *newer.rejections))
     answers = {"rulings": tuple(rulings.values()), "rejections": tuple(rejections), "at": newer.at}
     return held.model_copy(update=answers)
-
-
-def parts(whole: Receipt) -> Iterator[Receipt]:
-    """Yield receipts that together say what one says, each short enough for a message. Only the first answers a birth."""
-    for start in range(0, max(len(whole.rulings), len(whole.rejections), 1), MOST):
-        some = slice(start, start + MOST)
-        answers = {"rulings": whole.rulings[some], "rejections": whole.rejections[some]}
-        yield whole.model_copy(update=answers if start == 0 else {**answers, "reconciles": ""})
 
 
 class Postman:
@@ -161,6 +152,5 @@ class Postman:
 
     def _send(self, due: Iterable[Post]) -> None:
         for post in due:
-            for receipt in parts(post.receipt):
-                part = Post(receipt, post.office)
-                self._say(part.topic, part.payload, shard(DeviceId(receipt.device)))
+            for payload in post.payloads:
+                self._say(post.topic, payload, shard(DeviceId(post.receipt.device)))

@@ -203,7 +203,11 @@ class Centre:
         return said
 
     def read(self, posts: Iterable[Post]) -> list[Receipt]:
-        return [receipts.read(post.payload, self.receipt_key, DeviceId(post.topic.split("/")[4])) for post in posts]
+        return [
+            receipts.read(payload, self.receipt_key, DeviceId(post.topic.split("/")[4]))
+            for post in posts
+            for payload in post.payloads
+        ]
 
     def count(self, table: type[Base]) -> int:
         with self.database.read() as session:

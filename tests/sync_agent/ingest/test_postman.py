@@ -108,6 +108,13 @@ def test_a_receipt_with_many_answers_does_not_wait(running: Postman, said: Said,
     assert [(each.upto, len(each.rulings)) for each in (said.get_nowait() for _ in range(3))] == [(1, 0), (2, 0), (5, 3)]
 
 
+def test_what_is_too_long_for_one_message_is_said_in_several(running: Postman, said: Said) -> None:
+    tell(running, receipt(900, *range(1, 901)))
+    told = [said.get_nowait() for _ in range(said.qsize())]
+    assert len(told) > 1
+    assert [ruling.seq for part in told for ruling in part.rulings] == list(range(1, 901))
+
+
 def test_a_joined_receipt_says_what_both_say_and_takes_the_better_account_of_what_is_held() -> None:
     fault = Rejection(message_sha256="ff", fault=Fault.EQUIVOCATION)
     older = receipt(9, 1, rejections=(fault,), gaps=((4, 5),))
