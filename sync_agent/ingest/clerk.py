@@ -7,13 +7,14 @@ become a record never blocks the others. What the rules make of a record is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Fault
@@ -21,14 +22,15 @@ from sync_agent.contract.receipts import Rejection
 from sync_agent.contract.status import Birth
 from sync_agent.contract.topics import DeviceId, Heard, Up, shard
 from sync_agent.fleet import alarms, presence
-from sync_agent.ingest import check, quarantine, reconcile, sink
+from sync_agent.ingest import check, reconcile, seen, sink
 from sync_agent.ingest.answers import Answers, Office, Post, ruling
 from sync_agent.ingest.check import Bad, Claim, Entry
 from sync_agent.ingest.inbox import Letter
 from sync_agent.ingest.keyring import Keyring
 from sync_agent.ingest.leases import Fence
-from sync_agent.ingest.seen import Seen
-from sync_agent.ingest.sink import Chain, Key, Staged
+from sync_agent.ingest.quarantine import Quarantined
+from sync_agent.ingest.seen import Break, Chain, Key, Seen
+from sync_agent.ingest.sink import Staged
 from sync_agent.ingest.verifiers import Verifiers
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AlarmKind, ClockDoubt
@@ -129,19 +131,30 @@ class Clerk:
         try:
             return self._commit(checked)
         except Poisoned as poisoned:
-            if len(checked) > 1:
-                middle = len(checked) // 2
-                return self.hold(checked[:middle]) + self.hold(checked[middle:])
-            cause = type(poisoned.__cause__).__name__
-            log.error("record.set-aside", failure=cause, exc_info=poisoned.__cause__)
-            # The bytes are kept and the device is told nothing, so that it sends again: a repaired program takes them in.
-            return self._commit([Checked(checked[0].letter, Bad(None, Fault.INTERNAL, cause))])
+            if isinstance(poisoned.__cause__, IntegrityError):
+                return self._hold_warily(checked)
+            return self._hold_apart(checked, poisoned)
 
-    def _commit(self, checked: Sequence[Checked]) -> list[Post]:
+    def _hold_warily(self, checked: Sequence[Checked]) -> list[Post]:
+        try:
+            return self._commit(checked, is_wary=True)
+        except Poisoned as poisoned:
+            return self._hold_apart(checked, poisoned)
+
+    def _hold_apart(self, checked: Sequence[Checked], poisoned: Poisoned) -> list[Post]:
+        if len(checked) > 1:
+            middle = len(checked) // 2
+            return self.hold(checked[:middle]) + self.hold(checked[middle:])
+        cause = type(poisoned.__cause__).__name__
+        log.error("record.set-aside", failure=cause, exc_info=poisoned.__cause__)
+        # The bytes are kept and the device is told nothing, so that it sends again: a repaired program takes them in.
+        return self._commit([Checked(checked[0].letter, Bad(None, Fault.INTERNAL, cause))])
+
+    def _commit(self, checked: Sequence[Checked], *, is_wary: bool = False) -> list[Post]:
         with self._database.write() as session:
             self._fence(session, _shards(checked))
             try:
-                return _Batch(session, self._office, self._office.now()).write(checked)
+                return _Batch(session, self._office, self._office.now(), is_wary).write(checked)
             except PASSING:
                 raise
             except Exception as failure:
@@ -149,14 +162,20 @@ class Clerk:
 
 
 class _Batch:
-    """One transaction of the clerk."""
+    """One transaction of the clerk.
 
-    def __init__(self, session: Session, office: Office, now: datetime) -> None:
+    A record above all that is held of its chain is taken to be new, as nearly every one is. Should its id be held at another
+    place, the ledger refuses the whole batch; then it is written once more, warily: of every record it is asked what is known.
+    """
+
+    def __init__(self, session: Session, office: Office, now: datetime, is_wary: bool) -> None:
         self._session = session
         self._office = office
         self._now = now
+        self._is_wary = is_wary
         self._answers = Answers()
         self._alarms = alarms.Gathered()
+        self._quarantined = Quarantined()
         self._seen: dict[Chain, Seen] = {}
 
     def write(self, checked: Sequence[Checked]) -> list[Post]:
@@ -171,6 +190,7 @@ class _Batch:
         for device, said in births:
             self._answers.about(device, said.epoch).reconciles = (said.nonce, said.last_seq)
             self._look_for_losses(device, said.epoch)
+        self._quarantined.write(self._session, self._alarms)
         self._alarms.sound(self._session, self._now)
         self._seen |= reconcile.seen(self._session, set(self._answers.chains) - self._seen.keys())
         return list(self._answers.posts(self._seen, self._office))
@@ -182,47 +202,69 @@ class _Batch:
         for one in records:
             first.setdefault(_entry(one).key, one)
         staged = {key: Staged(_entry(one), one.letter.received_at, self._clock(one)) for key, one in first.items()}
-        sink.stage(self._session, staged.values())
-        shut_out = sink.shut_out(self._session)
-        before = sink.lock_seen(self._session, self._now)
-        held = sink.held(self._session)
-        elsewhere = sink.held_elsewhere(self._session) | _second_uses(staged.values())
-        fresh = staged.keys() - held.keys() - shut_out.keys() - elsewhere
+        before = sink.lock_seen(self._session, {key[:2] for key in staged}, self._now)
+        second = _second_uses(staged.values())
+        above = self._above(staged, before, second)
+        asked = self._ask({key: one for key, one in staged.items() if key not in above}, second)
+        fresh = above | {key: staged[key].entry for key in asked.fresh}
         sink.enter(self._session, (staged[key] for key in fresh))
         for one in records:
-            key, digest = _entry(one).key, _entry(one).digest
-            if key in shut_out:
-                self._refuse_revoked(one, shut_out[key])
-            elif key in elsewhere:
+            entry = _entry(one)
+            key = entry.key
+            if key in asked.shut_out:
+                self._refuse_revoked(one, asked.shut_out[key])
+            elif key in asked.elsewhere:
                 self._refuse_second(one, "its id is held at another place")
-            elif digest != (held[key].digest if key in held else staged[key].entry.digest):
+            elif entry.digest != (asked.held[key].digest if key in asked.held else staged[key].entry.digest):
                 self._refuse_second(one, "its place is held with other bytes")
             else:
-                answer = self._answers.about(*key[:2])
-                if key in held and held[key].standing is not None:
-                    answer.rulings[key[2]] = ruling(held[key])
+                answer = self._answers.about(entry.device, entry.epoch)
+                if key in asked.held and asked.held[key].standing is not None:
+                    answer.rulings[entry.seq] = ruling(asked.held[key])
         self._mark_seen(before, fresh)
-        self._warn_of_breaks(fresh)
+        self._warn_of_breaks([*seen.breaks(before, above), *asked.breaks(self._session)])
         log.info("records.held", fresh=len(fresh), repeats=len(records) - len(fresh), chains=len(before))
 
-    def _mark_seen(self, before: dict[Chain, Seen], fresh: Iterable[Key]) -> None:
-        came: dict[Chain, list[int]] = {}
-        for device, epoch, seq in fresh:
-            came.setdefault((device, epoch), []).append(seq)
-        after = {chain: before[chain].with_more(seqs, self._now) for chain, seqs in came.items()}
+    def _above(self, staged: Mapping[Key, Staged], before: Mapping[Chain, Seen], second: set[Key]) -> dict[Key, Entry]:
+        """Return the records that are above all that is held of their chains and of which nothing else need be asked."""
+        if self._is_wary:
+            return {}
+        revoked = sink.revoked(self._session, {one.entry.kid for one in staged.values()})
+        upto = {chain: held.upto for chain, held in before.items()}
+        above = {}
+        for key, one in staged.items():
+            entry = one.entry
+            is_shut_out = entry.kid in revoked and revoked[entry.kid] <= one.received_at
+            if entry.seq > upto[entry.device, entry.epoch] and not is_shut_out and key not in second:
+                above[key] = entry
+        return above
+
+    def _ask(self, staged: Mapping[Key, Staged], second: set[Key]) -> _Asked:
+        """Ask the ledger what it knows of records."""
+        if not staged:
+            return _Asked()
+        sink.stage(self._session, staged.values())
+        shut_out = sink.shut_out(self._session)
+        held = sink.held(self._session)
+        elsewhere = sink.held_elsewhere(self._session) | second
+        return _Asked(held, shut_out, elsewhere, staged.keys() - held.keys() - shut_out.keys() - elsewhere)
+
+    def _mark_seen(self, before: dict[Chain, Seen], fresh: Mapping[Key, Entry]) -> None:
+        came: dict[Chain, dict[int, Entry]] = {}
+        for (device, epoch, seq), entry in fresh.items():
+            came.setdefault((device, epoch), {})[seq] = entry
+        after = {chain: before[chain].with_more(records, self._now) for chain, records in came.items()}
         sink.write_seen(self._session, after, self._now)
         self._seen |= before | after
 
-    def _warn_of_breaks(self, fresh: set[Key]) -> None:
+    def _warn_of_breaks(self, found: Iterable[Break]) -> None:
         backwards = []
-        for found in sink.breaks(self._session):
-            device, epoch, seq = found.key
-            if found.key not in fresh and (device, epoch, seq - 1) not in fresh:
-                continue  # a repeat: it was said when it came first
-            if found.is_chain:
+        for one in found:
+            device, epoch, seq = one.key
+            if one.is_chain:
                 self._alarms.add(AlarmKind.BROKEN_CHAIN, DeviceId(device), epoch, f"record {seq} does not name the one before it")
-            if found.is_clock:
-                backwards.append(found.key)
+            if one.is_clock:
+                backwards.append(one.key)
                 self._alarms.add(AlarmKind.CLOCK, DeviceId(device), ClockDoubt.BACKWARDS, f"record {seq} of epoch {epoch}")
         sink.mark_backwards(self._session, backwards)
 
@@ -254,7 +296,7 @@ class _Batch:
     def _take_word(self, letter: Letter, heard: Heard) -> tuple[DeviceId, Birth] | None:
         """Take what a device says of itself; return a birth that wants an answer."""
         try:
-            said = presence.take(self._session, heard.device, heard.what, letter.payload, letter.received_at)
+            said = presence.take(self._session, heard.device, heard.what, letter.payload, letter.received_at, self._alarms)
         except presence.Unfit as unfit:
             self._quarantine(letter, Bad(None, Fault.BAD_CONTENT, str(unfit)))
             return None
@@ -270,14 +312,39 @@ class _Batch:
         if lost := reconcile.lost(self._session, device, epoch, self._now):
             self._alarms.add(AlarmKind.GAP, device, epoch, lost)
         else:
-            alarms.clear(self._session, AlarmKind.GAP, device, epoch, self._now)
+            self._alarms.clear(AlarmKind.GAP, device, epoch)
 
     def _quarantine(self, letter: Letter, bad: Bad) -> None:
-        whole = quarantine.keep(self._session, letter, bad)
+        whole = self._quarantined.add(letter, bad)
         if bad.device is not None:
             epoch = bad.place[0] if bad.place else ""
             rejection = Rejection(message_sha256=whole, digest=bad.digest, fault=bad.fault)
             self._answers.about(bad.device, epoch).rejections.append(rejection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the ledger knows of records that were laid ready, by place.
+
+    Attributes:
+        held: places that are taken.
+        shut_out: keys of what came after its key was revoked.
+        elsewhere: places of records whose id is held at another, or was used before in the batch.
+        fresh: all others.
+    """
+
+    held: Mapping[Key, Row[Any]] = field(default_factory=dict)
+    shut_out: Mapping[Key, str] = field(default_factory=dict)
+    elsewhere: Set[Key] = frozenset()
+    fresh: Set[Key] = frozenset()
+
+    def breaks(self, session: Session) -> Iterator[Break]:
+        """Yield where the ledger does not go on around the fresh ones; what is said of a repeat was said when it came first."""
+        if self.fresh:
+            for found in sink.breaks(session):
+                device, epoch, seq = found.key
+                if found.key in self.fresh or (device, epoch, seq - 1) in self.fresh:
+                    yield found
 
 
 def _entry(one: Checked) -> Entry:

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from sync_agent.contract.status import Birth
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import gaps
-from sync_agent.ingest.seen import Seen
-from sync_agent.ingest.sink import Chain
+from sync_agent.ingest.seen import Chain, Seen
+from sync_agent.ingest.sink import SEEN
 from sync_agent.registry.tables import DeviceSeen, DeviceStatus, RecordRow
 
 LATE: Final = timedelta(hours=1)
@@ -63,6 +63,5 @@ def seen(session: Session, chains: Collection[Chain]) -> dict[Chain, Seen]:
     """Return what is held of some chains; one of which nothing ever came is left out."""
     if not chains:
         return {}
-    asked = select(DeviceSeen.device_id, DeviceSeen.epoch, DeviceSeen.upto, DeviceSeen.gaps)
-    some = asked.where(tuple_(DeviceSeen.device_id, DeviceSeen.epoch).in_(list(chains)))
-    return {(device, epoch): Seen.of(upto, gaps) for device, epoch, upto, gaps in session.execute(some)}
+    some = select(*SEEN).where(tuple_(DeviceSeen.device_id, DeviceSeen.epoch).in_(list(chains)))
+    return {(device, epoch): Seen.of(*kept) for device, epoch, *kept in session.execute(some)}

@@ -1,17 +1,18 @@
 """The one door of records into the ledger: a whole batch at once, what is held already left as it is.
 
-The places of a batch are laid ready in a temporary table; every question about it (what is held, which keys are revoked, does the
-chain go on) is one join with that table, whose cost does not grow with the ledger. What is not held then goes straight in. The
-chains are locked meanwhile, so that nobody else fills a place between question and answer. PostgreSQL's tables are filled by
-binary COPY, SQLite's by one executemany of the driver; all else is the same on both.
+The chains of a batch are locked first, so that nobody else fills a place between question and answer. What comes above all that
+is held has a free place and goes straight in. The places of the others (repeats, what fills a gap, what a revoked key signed) are
+laid ready in a temporary table; every question about them (what is held, which keys are revoked, does the chain go on) is one
+join with that table, whose cost does not grow with the ledger. PostgreSQL's tables are filled by binary COPY, SQLite's by one
+executemany of the driver; all else is the same on both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,7 +25,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    literal,
     or_,
     select,
     tuple_,
@@ -38,20 +38,14 @@ from sqlalchemy.schema import CreateTable
 from sync_agent.contract.envelope import GENESIS
 from sync_agent.contract.topics import shard
 from sync_agent.ingest.check import Entry
-from sync_agent.ingest.seen import Seen
+from sync_agent.ingest.seen import SET_BACK, Break, Chain, Key, Seen
 from sync_agent.registry.tables import ClockDoubt, DeviceKey, DeviceSeen, RecordRow
-
-Chain = tuple[str, str]
-"""Device and epoch."""
-
-Key = tuple[str, str, int]
-"""Device, epoch and sequence."""
-
-SET_BACK: Final = timedelta(minutes=1)
-"""A clock that the network sets may go back by so much without a doubt."""
 
 _RECORD: Final = RecordRow.metadata.tables["record"]
 _SEEN: Final = DeviceSeen.metadata.tables["device_seen"]
+
+SEEN: Final = tuple(_SEEN.c[name] for name in ("device_id", "epoch", "upto", "gaps", "last_digest", "last_boot", "last_time"))
+"""What is read of `device_seen`: the chain, then what `Seen.of` takes."""
 
 _COLUMNS: Final = {
     "id": "text",
@@ -96,18 +90,31 @@ class Staged:
     clock: ClockDoubt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A record does not go on from the one before it.
+def lock_seen(session: Session, chains: Collection[Chain], now: datetime) -> dict[Chain, Seen]:
+    """Return what is held of some chains; until the end of the transaction nobody else changes that.
 
-    Attributes:
-        is_chain: its `prev` is not the digest of the one before.
-        is_clock: it was made before the one before, in the same start of the kiosk.
+    Raises:
+        OperationalError: as any statement; and when another begins some of the same chains at the same moment in another order.
     """
+    found = _lock(session, chains)
+    if absent := sorted(set(chains) - found.keys()):
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        rows = [{"device_id": device, "epoch": epoch, "updated_at": now} for device, epoch in absent]
+        session.connection().execute(insert(_SEEN).on_conflict_do_nothing(), rows)
+        found |= _lock(session, absent)
+    return found
 
-    key: Key
-    is_chain: bool
-    is_clock: bool
+
+def _lock(session: Session, chains: Collection[Chain]) -> dict[Chain, Seen]:
+    place = (_SEEN.c.device_id, _SEEN.c.epoch)
+    asked = select(*SEEN).where(tuple_(*place).in_(list(chains))).order_by(*place).with_for_update()
+    return {(device, epoch): Seen.of(*kept) for device, epoch, *kept in session.execute(asked)}
+
+
+def revoked(session: Session, kids: Collection[str]) -> dict[str, datetime]:
+    """Return which of some keys are revoked, and since when."""
+    asked = select(DeviceKey.kid, DeviceKey.revoked_at).where(DeviceKey.kid.in_(list(kids)), DeviceKey.revoked_at.is_not(None))
+    return {kid: since for kid, since in session.execute(asked) if since is not None}
 
 
 def stage(session: Session, batch: Iterable[Staged]) -> None:
@@ -129,23 +136,6 @@ def shut_out(session: Session) -> dict[Key, str]:
     return {(device, epoch, seq): kid for device, epoch, seq, kid in rows}
 
 
-def lock_seen(session: Session, now: datetime) -> dict[Chain, Seen]:
-    """Return what is held of the chains of the batch; until the end of the transaction nobody else changes that."""
-    here = and_(_SEEN.c.device_id == _BATCH.c.device_id, _SEEN.c.epoch == _BATCH.c.epoch)
-    nothing = select(*_CHAIN, literal(0), literal([], _SEEN.c.gaps.type), literal(now, _SEEN.c.updated_at.type))
-    absent = nothing.where(~exists().where(here)).distinct().order_by(*_CHAIN)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    columns = ["device_id", "epoch", "upto", "gaps", "updated_at"]
-    session.execute(insert(_SEEN).from_select(columns, absent, include_defaults=False).on_conflict_do_nothing())
-    asked = (
-        select(_SEEN.c.device_id, _SEEN.c.epoch, _SEEN.c.upto, _SEEN.c.gaps)
-        .where(tuple_(_SEEN.c.device_id, _SEEN.c.epoch).in_(select(*_CHAIN)))
-        .order_by(_SEEN.c.device_id, _SEEN.c.epoch)
-        .with_for_update()
-    )
-    return {(device, epoch): Seen.of(upto, gaps) for device, epoch, upto, gaps in session.execute(asked)}
-
-
 def held(session: Session) -> dict[Key, Row[Any]]:
     """Return the ledger's row for every place of the batch that is taken: its digest and what the rules said of it."""
     columns = ("device_id", "epoch", "seq", "digest", "standing", "code", "effective_from", "case_number")
@@ -161,10 +151,10 @@ def held_elsewhere(session: Session) -> set[Key]:
 
 
 def enter(session: Session, fresh: Iterable[Staged]) -> None:
-    """Put records into the ledger whose places and ids are free; they are of the batch whose chains are locked.
+    """Put records into the ledger whose places are free; their chains are locked.
 
     Raises:
-        IntegrityError: another has just used one of the ids.
+        IntegrityError: one of the ids is in use.
     """
     rows = sorted(map(_row, fresh), key=lambda row: row[1:4])
     if rows:
@@ -172,7 +162,7 @@ def enter(session: Session, fresh: Iterable[Staged]) -> None:
 
 
 def breaks(session: Session) -> list[Break]:
-    """Return where the ledger does not go on from one record to the next, around the records of the batch.
+    """Return where the ledger does not go on from one record to the next, around the records that were laid ready.
 
     Looked at from every record to the one before it and to the one after it, which may have come earlier.
     """
@@ -205,7 +195,8 @@ def write_seen(session: Session, seen: Mapping[Chain, Seen], now: datetime) -> N
     """Write what is held of some chains; they are locked."""
     here = (_SEEN.c.device_id == bindparam("of_device"), _SEEN.c.epoch == bindparam("of_epoch"))
     rows = [
-        {"of_device": device, "of_epoch": epoch, "upto": now_seen.upto, "gaps": now_seen.lines, "updated_at": now}
+        {"of_device": device, "of_epoch": epoch, "upto": now_seen.upto, "gaps": now_seen.lines}
+        | {"last_digest": now_seen.tip.digest, "last_boot": now_seen.tip.boot, "last_time": now_seen.tip.time, "updated_at": now}
         for (device, epoch), now_seen in seen.items()
     ]
     if rows:

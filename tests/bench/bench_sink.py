@@ -1,7 +1,9 @@
-"""How fast a verified batch goes into the ledger on PostgreSQL: against SQLAlchemy's executemany, row by row, and as a repeat.
+"""How fast verified records go into the ledger on PostgreSQL: against SQLAlchemy's executemany, row by row, and as a repeat.
 
-The sink: lay the batch ready by COPY, ask what is held already, enter what is not. The peers write the same rows into the same
-table with one INSERT ... ON CONFLICT DO NOTHING, by executemany in one transaction, or with a commit for each row.
+The sink: every statement that the clerk runs for new records, from locking their chains to writing what is held of them, and the
+commit. The peers write the same rows into the same table with one INSERT ... ON CONFLICT DO NOTHING, by executemany in one
+transaction, or with a commit for each row; they lock no chain, do not ask whether a key is revoked, and do not write what is
+held. What the table's own constraints, its indexes and the disk take is the same for all.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sync_agent.contract import topics
 from sync_agent.fleet import authority
-from sync_agent.ingest import sink
+from sync_agent.ingest import seen, sink
 from sync_agent.ingest.answers import Office
 from sync_agent.ingest.check import Entry
 from sync_agent.ingest.clerk import Checked, Clerk
@@ -106,10 +108,15 @@ def _by(
 
 
 def _sink(database: Database, batch: list[Staged]) -> None:
+    now = datetime.now(UTC)
+    came: dict[seen.Chain, dict[int, Entry]] = {}
+    for one in batch:
+        came.setdefault((one.entry.device, one.entry.epoch), {})[one.entry.seq] = one.entry
     with database.write() as session:
-        sink.stage(session, batch)
-        held = sink.held(session)
-        sink.enter(session, [one for one in batch if one.entry.key not in held])
+        before = sink.lock_seen(session, came.keys(), now)
+        sink.revoked(session, {one.entry.kid for one in batch})
+        sink.enter(session, batch)
+        sink.write_seen(session, {chain: before[chain].with_more(some, now) for chain, some in came.items()}, now)
 
 
 def _executemany(database: Database, batch: list[Staged]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sync_agent.contract.enrolment import PublicKey
+from sync_agent.contract.envelope import GENESIS
 from sync_agent.contract.kinds import PartHealth, PartState
 from sync_agent.contract.status import Link
 from sync_agent.registry.tables.base import Base, Json, words
@@ -75,7 +76,7 @@ class GapLine(TypedDict):
 
 
 class DeviceSeen(Base):
-    """What the centre holds of one outbox of a device, for the cumulative receipt."""
+    """What the centre holds of one outbox of a device, for the cumulative receipt and for what comes next."""
 
     __tablename__ = "device_seen"
 
@@ -83,6 +84,9 @@ class DeviceSeen(Base):
     epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
     upto: Mapped[int] = mapped_column(default=0, doc="Highest sequence that is committed.")
     gaps: Mapped[list[GapLine]] = mapped_column(Json, default=list, doc="What is missing below it.")
+    last_digest: Mapped[str] = mapped_column(String(64), default=GENESIS, doc="Of the record at `upto`; the next one names it.")
+    last_boot: Mapped[int] = mapped_column(default=0, doc="The start of the kiosk that record was made in.")
+    last_time: Mapped[datetime | None] = mapped_column(doc="When it was made, by the device's clock.")
     updated_at: Mapped[datetime]
 
 

@@ -298,16 +298,16 @@ def test_several_devices_in_one_batch_have_a_receipt_each(centre: Centre) -> Non
 
 def test_what_the_database_refuses_for_what_it_is_blocks_only_itself(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     signed = centre.chain(7)
-    stage = sink.stage
+    enter = sink.enter
 
-    def refuses_the_fourth(session: Session, batch: Iterable[sink.Staged]) -> None:
-        batch = list(batch)
-        if any(staged.entry.seq == 4 for staged in batch):
+    def refuses_the_fourth(session: Session, fresh: Iterable[sink.Staged]) -> None:
+        fresh = list(fresh)
+        if any(staged.entry.seq == 4 for staged in fresh):
             raise DataError("COPY", None, ValueError("out of range"))
-        stage(session, batch)
+        enter(session, fresh)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sink, "stage", refuses_the_fourth)
+        patch.setattr(sink, "enter", refuses_the_fourth)
         receipts = centre.take(*(one.message for one in signed))
     assert centre.held() == [1, 2, 3, 5, 6, 7]
     assert centre.faults() == [Fault.INTERNAL]

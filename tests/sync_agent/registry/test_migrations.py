@@ -45,7 +45,7 @@ def test_a_database_of_a_newer_program_is_left_alone(database: Database) -> None
 
 
 def test_what_the_first_release_held_is_still_there_after_the_second_step(empty_database: Database) -> None:
-    """Records keep their standing and learn their shard; gaps learn since when they are known."""
+    """Records keep their standing and learn their shard; gaps learn since when they are known, chains what they go on from."""
     engine = empty_database.engine.execution_options(**{WRITES: True})
     with engine.begin() as connection:
         config = configuration()
@@ -60,6 +60,7 @@ def test_what_the_first_release_held_is_still_there_after_the_second_step(empty_
         assert session.scalars(select(AttendanceRow.record_id)).one() == record.id
         seen = session.scalars(select(DeviceSeen)).one()
         assert seen.gaps == [{"first": 2, "last": 4, "since": "2026-03-02T04:00:00+00:00"}]
+        assert (seen.last_digest, seen.last_boot, seen.last_time) == (record.digest, record.boot, record.time)
         record.standing = None
         session.flush()
     assert differences(empty_database) == []

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 DEATHS: Final = {
     "received": ("before", "sync_agent.ingest.clerk:Clerk.take"),
     "verified": ("behind", "sync_agent.ingest.clerk:Clerk.check"),
-    "laid ready": ("behind", "sync_agent.ingest.sink:stage"),
+    "laid ready": ("behind", "sync_agent.ingest.sink:enter"),
     "committed": ("behind", "sync_agent.ingest.clerk:Clerk.take"),
     "acknowledged": ("behind", "sync_agent.ingest.sessions:Sessions.acknowledge"),
     "receipt given": ("behind", "sync_agent.ingest.postman:Postman.deliver"),

@@ -23,6 +23,7 @@ def upgrade() -> None:
     _make_alarms()
     _widen_records()
     _date_gaps()
+    _keep_tips()
     op.add_column("device_status", sa.Column("nonce", sa.String(length=64), nullable=False, server_default=""))
     for column in (
         sa.Column("device_id", sa.String(length=63), nullable=True),
@@ -61,6 +62,8 @@ def _widen_records() -> None:
     op.add_column("record", sa.Column("try_after", UTC, nullable=True))
     if op.get_context().dialect.name == "postgresql":
         op.alter_column("record", "standing", existing_type=sa.String(length=32), nullable=True)
+        # What is signed and sealed does not get shorter: nobody need try.
+        op.execute("ALTER TABLE record ALTER COLUMN message SET STORAGE EXTERNAL")
     else:
         # SQLite cannot lift NOT NULL, and a table that others refer to cannot be made anew inside a transaction.
         op.add_column("record", sa.Column("standing_or_none", sa.String(length=32), nullable=True))
@@ -91,3 +94,17 @@ def _date_gaps() -> None:
             gaps = [{"first": first, "last": last, "since": since} for first, last in row.gaps]
             one = (seen.c.device_id == row.device_id, seen.c.epoch == row.epoch)
             connection.execute(sa.update(seen).where(*one).values(gaps=gaps))
+
+
+def _keep_tips() -> None:
+    """Of every chain the digest, start and time of the highest record are kept beside it."""
+    genesis = "0" * 64
+    for column in (
+        sa.Column("last_digest", sa.String(length=64), nullable=False, server_default=genesis),
+        sa.Column("last_boot", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("last_time", UTC, nullable=True),
+    ):
+        op.add_column("device_seen", column)
+    here = "record.device_id = device_seen.device_id AND record.epoch = device_seen.epoch AND record.seq = device_seen.upto"
+    values = ", ".join(f"last_{name} = (SELECT {name} FROM record WHERE {here})" for name in ("digest", "boot", "time"))
+    op.execute(f"UPDATE device_seen SET {values} WHERE EXISTS (SELECT 1 FROM record WHERE {here})")
