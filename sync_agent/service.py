@@ -19,7 +19,7 @@ from sync_agent.duties import DAY_S, Duty, on_duty
 from sync_agent.fleet import authority, broker, enrolment, eviction, renewal, watch
 from sync_agent.fleet.authority import Authority
 from sync_agent.fleet.telling import Teller
-from sync_agent.ingest import answers, leases
+from sync_agent.ingest import answers, leases, quarantine
 from sync_agent.ingest.clerk import Clerk
 from sync_agent.ingest.court import Court
 from sync_agent.ingest.judge import Judge
@@ -186,6 +186,7 @@ def ingest(at: Office) -> Iterator[Ingest]:
         with on_duty(
             [
                 Duty("upkeep", DAY_S, lambda: renew_own(at)),
+                Duty("quarantine", DAY_S, lambda: quarantine.clear_out(at.database, settings.fleet.quarantine_days, now())),
                 Duty("revocations", REVOCATIONS_S, lambda: keep_up_revocations(at)),
                 Duty("trust lists", TRUST_S, teller.round),
             ]

@@ -80,6 +80,9 @@ class FleetSettings(Group):
     queue_late_s: Annotated[int, Field(ge=10, le=86_400)] = Field(
         600, description="A connected device whose oldest record waits longer than this is shown as not well, seconds."
     )
+    quarantine_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        90, description="What was no record is deleted so long after it came last, days; of what explains a gap only the bytes."
+    )
 
 
 class DoorSettings(Group):

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 SUBJECT_MAX: Final = 100
 DETAIL_MAX: Final = 500
 
+_Name = tuple[AlarmKind, DeviceId | None, str]
+"""Kind, device, subject."""
+
 
 def sound(
     session: Session,
@@ -64,22 +67,30 @@ def sound(
 
 
 class Gathered:
-    """Alarms of one transaction, sounded at its end: each once, with how often it was met, in the fixed order."""
+    """Alarms of one transaction, sounded and cleared at its end: each once, with how often it was met, in the fixed order."""
 
     def __init__(self) -> None:
-        self._met: dict[tuple[AlarmKind, DeviceId | None, str], tuple[str, int]] = {}
+        self._met: dict[_Name, tuple[str, int]] = {}
+        self._over: set[_Name] = set()
 
-    def add(self, kind: AlarmKind, device: DeviceId | None, subject: str, detail: str) -> None:
+    def add(self, kind: AlarmKind, device: DeviceId | None, subject: str, detail: str, *, times: int = 1) -> None:
         """Gather one; the arguments are those of `sound`."""
         name = (kind, device, subject)
-        self._met[name] = (detail, self._met.get(name, ("", 0))[1] + 1)
+        self._met[name] = (detail, self._met.get(name, ("", 0))[1] + times)
+        self._over.discard(name)
+
+    def clear(self, kind: AlarmKind, device: DeviceId | None, subject: str) -> None:
+        """Gather the end of one, unless it is met again."""
+        self._over.add((kind, device, subject))
 
     def sound(self, session: Session, now: datetime) -> None:
-        """Sound them."""
-        for (kind, device, subject), (detail, times) in sorted(
-            self._met.items(), key=lambda met: (met[0][0], met[0][1] or "", met[0][2])
-        ):
-            sound(session, kind, device, subject, detail, now, times=times)
+        """Sound them, and clear those that are over."""
+        for kind, device, subject in sorted(self._met.keys() | self._over, key=lambda name: (name[0], name[1] or "", name[2])):
+            if (kind, device, subject) in self._over:
+                clear(session, kind, device, subject, now)
+            else:
+                detail, times = self._met[kind, device, subject]
+                sound(session, kind, device, subject, detail, now, times=times)
 
 
 def clear(session: Session, kind: AlarmKind, device: DeviceId | None, subject: str, now: datetime) -> bool:

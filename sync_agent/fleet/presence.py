@@ -66,7 +66,7 @@ class Unfit(ValueError):
     """What a device says of itself does not have the agreed form; the text says where, and holds nothing personal."""
 
 
-def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime) -> Said | None:
+def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datetime, gathered: alarms.Gathered) -> Said | None:
     """Take what a device says of itself.
 
     Args:
@@ -75,6 +75,7 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
         what: the last level of that topic; birth, state or telemetry.
         payload: the message. An empty one is a retained message being removed and says nothing.
         at: when it came.
+        gathered: the alarms of the transaction, sounded at its end.
 
     Returns:
         What it said; None for a message without content, and for an unknown device, whose words are dropped.
@@ -100,7 +101,7 @@ def take(session: Session, device: DeviceId, what: Up, payload: bytes, at: datet
     insert_absent(session, DeviceStatus, {"device_id": device, "link": Link.OFFLINE, "link_since": at, "heard_at": at})
     status = session.scalars(select(DeviceStatus).where(DeviceStatus.device_id == device).with_for_update()).one()
     if isinstance(said, Telemetry):
-        _sound_forged(session, device, status, said, at)
+        _gather_forged(gathered, device, status, said)
     hear(status, said, at)
     if isinstance(said, Birth):
         trust.heard(session, device, said.trust)
@@ -171,14 +172,14 @@ def look(status: DeviceStatus | None, revoked_at: datetime | None, settings: Fle
     return Seen(Presence.CONNECTED, status.link_since)
 
 
-def _sound_forged(session: Session, device: DeviceId, status: DeviceStatus, said: Telemetry, at: datetime) -> None:
-    """Sound an alarm for each word in our name that the device found forged, once for each time it did."""
+def _gather_forged(gathered: alarms.Gathered, device: DeviceId, status: DeviceStatus, said: Telemetry) -> None:
+    """Gather an alarm for each word in our name that the device found forged, once for each time it did."""
     for name, part in sorted(said.parts.items()):
         if part.state is PartState.FAILED and part.code in FORGED:
             known = status.parts.get(name)
             if known is None or datetime.fromisoformat(known["since"]) != part.since:
                 detail = f"the device met a forged {FORGED[part.code]}; look who else may speak at the broker"
-                alarms.sound(session, AlarmKind.FORGED, device, part.code, detail, at)
+                gathered.add(AlarmKind.FORGED, device, part.code, detail)
 
 
 def _connect(status: DeviceStatus, boot: int, at: datetime) -> None:

@@ -27,6 +27,8 @@ class AlarmKind(StrEnum):
     """Something signed with a revoked key arrives: its session at the broker is not ended. Subject: the key."""
     GAP = "gap"
     """Records that a device has signed are missing and do not come. Subject: the epoch."""
+    FLOOD = "flood"
+    """A device sends so much that is no record that only a part of it is kept. Subject: where it would be kept."""
     UNREADABLE = "unreadable"
     """A record is held, but its personal part cannot be opened or read. Subject: the fault."""
     NOT_JUDGED = "not-judged"

@@ -88,9 +88,11 @@ class Quarantine(Base):
     topic: Mapped[str] = mapped_column(String(256))
     fault: Mapped[Fault] = mapped_column(words(Fault))
     detail: Mapped[str] = mapped_column(String(500), doc="What did not fit; nothing personal.")
-    device_id: Mapped[str | None] = mapped_column(String(63), doc="Who signed it, where the signature held.")
+    device_id: Mapped[str | None] = mapped_column(String(63), doc="Whose topic it came on.")
     epoch: Mapped[str | None] = mapped_column(String(16))
-    seq: Mapped[int | None] = mapped_column(doc="With device and epoch: the place in the chain that it explains the lack of.")
+    seq: Mapped[int | None] = mapped_column(
+        doc="Where the signature held, with device and epoch: the place in the chain that it explains the lack of."
+    )
     sha256: Mapped[str] = mapped_column(
         String(64), doc="Of the whole message; of the one record's bytes where the signature held and that record was the cause."
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import alarms
@@ -55,3 +56,40 @@ def test_a_person_clears_an_alarm_by_its_number_once_and_is_remembered(database:
         assert not alarms.clear_number(session, alarm.id, LATER, "somebody")
         event = session.scalars(select(AuditEvent)).one()
         assert (event.actor, event.action) == ("somebody", "alarm.clear")
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_gathered_alarms_are_sounded_and_cleared_in_one_order(sqlite_database: Database, backwards: bool) -> None:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(" ".join(statement.split()[:3:2]))
+
+    event.listen(sqlite_database.engine, "before_cursor_execute", note)
+    gathered = alarms.Gathered()
+    steps: list[Callable[[], None]] = [
+        lambda: gathered.add(AlarmKind.CLOCK, DEVICE, "ahead", ""),
+        lambda: gathered.clear(AlarmKind.GAP, DEVICE, "aa"),
+        lambda: gathered.add(AlarmKind.ROLLED_BACK, DEVICE, "aa", ""),
+    ]
+    for step in reversed(steps) if backwards else steps:
+        step()
+    with sqlite_database.write() as session:
+        gathered.sound(session, NOW)
+    assert [word for word in statements if word.startswith(("INSERT", "UPDATE"))] == [
+        "INSERT alarm",
+        "UPDATE SET",
+        "INSERT alarm",
+    ]
+
+
+def test_what_is_met_after_it_was_over_is_open(database: Database) -> None:
+    gathered = alarms.Gathered()
+    gathered.clear(AlarmKind.GAP, DEVICE, "aa")
+    gathered.add(AlarmKind.GAP, DEVICE, "aa", "one", times=2)
+    gathered.add(AlarmKind.GAP, DEVICE, "bb", "")
+    gathered.clear(AlarmKind.GAP, DEVICE, "bb")
+    with database.write() as session:
+        alarms.sound(session, AlarmKind.GAP, DEVICE, "bb", "", NOW)
+        gathered.sound(session, NOW)
+        assert [(alarm.subject, alarm.times) for alarm in alarms.open_alarms(session)] == [("aa", 2)]

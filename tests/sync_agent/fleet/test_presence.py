@@ -150,7 +150,7 @@ def test_a_revoked_device_is_that_above_all(status: DeviceStatus) -> None:
 
 def take(world: World, what: Up, payload: bytes, device: DeviceId = DEVICE) -> presence.Said | None:
     with world.database.write() as session:
-        return presence.take(session, device, what, payload, NOW)
+        return presence.take(session, device, what, payload, NOW, alarms.Gathered())
 
 
 def row(world: World) -> DeviceStatus | None:
@@ -209,7 +209,9 @@ def forged(world: World, state: PartState, code: str, since: float, at: float) -
     part = PartHealth(state=state, code=code, since=NOW + after(since))
     said = Telemetry(at=NOW + after(at), queue=0, oldest_age_s=0, parts={"receipts": part})
     with world.database.write() as session:
-        presence.take(session, DEVICE, Up.TELEMETRY, said.model_dump_json().encode(), NOW + after(at))
+        gathered = alarms.Gathered()
+        presence.take(session, DEVICE, Up.TELEMETRY, said.model_dump_json().encode(), NOW + after(at), gathered)
+        gathered.sound(session, NOW + after(at))
     with world.database.read() as session:
         return [(each.subject, each.times) for each in alarms.open_alarms(session) if each.kind is AlarmKind.FORGED]
 

@@ -10,6 +10,7 @@ from sync_agent.contract.receipts import Standing
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
 from sync_agent.fleet import presence
+from sync_agent.fleet.alarms import Gathered
 from sync_agent.fleet.presence import Presence
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import DeviceSeen, GapLine, LibraryStatus
@@ -54,7 +55,7 @@ def holds(world: World, upto: int, gaps: list[tuple[int, int]], epoch: str = EPO
 def says(world: World, said: Birth | State | Telemetry, device: DeviceId = DEVICE) -> None:
     what = {Birth: Up.BIRTH, State: Up.STATE, Telemetry: Up.TELEMETRY}[type(said)]
     with world.database.write() as session:
-        presence.take(session, device, what, said.model_dump_json().encode(), NOW)
+        presence.take(session, device, what, said.model_dump_json().encode(), NOW, Gathered())
 
 
 def born(world: World, device: DeviceId = DEVICE) -> None:

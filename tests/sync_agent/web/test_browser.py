@@ -8,6 +8,7 @@ from sync_agent.contract.kinds import Outcome, PartHealth, PartState
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import Up
 from sync_agent.fleet import presence
+from sync_agent.fleet.alarms import Gathered
 from sync_agent.settings import Settings
 from system.simulate.people import PEOPLE
 from tests.planted import found_in
@@ -22,7 +23,7 @@ ZHAXI = PEOPLE["zhaxi"]
 def says(world: World, clock: Clock, said: Birth | State | Telemetry) -> None:
     what = {Birth: Up.BIRTH, State: Up.STATE, Telemetry: Up.TELEMETRY}[type(said)]
     with world.database.write() as session:
-        assert presence.take(session, DEVICE, what, said.model_dump_json().encode(), clock()) == said
+        assert presence.take(session, DEVICE, what, said.model_dump_json().encode(), clock(), Gathered()) == said
 
 
 def connects(world: World, clock: Clock) -> None:
