@@ -103,10 +103,10 @@ class Speaker:
         self._client.subscribe(topic, qos=1)
         assert done.wait(WITHIN_S), "no answer to the subscription"
 
-    def say(self, topic: str, payload: bytes, *, is_retained: bool = False) -> None:
-        """Publish; return when the broker has acknowledged."""
+    def say(self, topic: str, payload: bytes, *, is_retained: bool = False, within_s: float = WITHIN_S) -> None:
+        """Publish; return when the broker has acknowledged, it and all that was sent before."""
         info: MQTTMessageInfo = self._client.publish(topic, payload, qos=1, retain=is_retained)
-        info.wait_for_publish(WITHIN_S)
+        info.wait_for_publish(within_s)
         assert info.is_published(), "no acknowledgement"
 
     def send(self, topic: str, payload: bytes) -> None:

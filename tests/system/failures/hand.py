@@ -76,12 +76,12 @@ class Hand:
             prev = signed[-1].digest
         return signed
 
-    def say(self, *messages: bytes, what: Up = Up.RECORD, is_retained: bool = False) -> None:
+    def say(self, *messages: bytes, what: Up = Up.RECORD, is_retained: bool = False, within_s: float = 10.0) -> None:
         """Send; return when the broker has acknowledged the last."""
         topic = topics.up(self._who.tenant, self._who.device, what)
         for message in messages[:-1]:
             self._speaker.send(topic, message)
-        self._speaker.say(topic, messages[-1], is_retained=is_retained)
+        self._speaker.say(topic, messages[-1], is_retained=is_retained, within_s=within_s)
 
     def knock(self) -> None:
         """Return when an agent listens to this device: it has answered a birth, which the broker keeps for it."""
