@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +20,11 @@ def settings_or_exit(path: Path) -> Settings:
         return load(path)
     except BadSettings as err:
         raise stop(err) from err
+
+
+def show(lines: Iterable[object], *, nothing: str) -> None:
+    """Print lines, or say that there are none: a silent command looks like one that failed."""
+    typer.echo("\n".join(map(str, lines)) or nothing)
 
 
 def stop(why: Exception) -> typer.Exit:

@@ -13,7 +13,7 @@ from joserfc.jwk import OKPKey
 from pydantic import ValidationError
 
 from sync_agent import service
-from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, stop
+from sync_agent.console import DEFAULT, SettingsFile, settings_or_exit, show, stop
 from sync_agent.contract import slip
 from sync_agent.contract.enrolment import Request
 from sync_agent.contract.topics import BadTopic, DeviceId, name
@@ -75,8 +75,7 @@ def device_invite(
 def device_requests(settings: SettingsFile = DEFAULT) -> None:
     """List the devices that ask to be let in, each with the number that it shows, too."""
     with office(settings) as at:
-        for line in invitations.waiting(at.database, service.now()):
-            typer.echo(line)
+        show(invitations.waiting(at.database, service.now()), nothing="No device asks to be let in.")
 
 
 @device.command("approve")
@@ -141,16 +140,14 @@ def device_rotate(device: Device, settings: SettingsFile = DEFAULT) -> None:
 def device_list(settings: SettingsFile = DEFAULT) -> None:
     """List every device."""
     with office(settings) as at:
-        for line in enrolment.listing(at.database, at.settings.fleet, service.now()):
-            typer.echo(line)
+        show(enrolment.listing(at.database, at.settings.fleet, service.now()), nothing="No device is enrolled.")
 
 
 @device.command("gaps")
 def device_gaps(name: OneDevice = None, settings: SettingsFile = DEFAULT) -> None:
     """List the records that devices have signed and that are not here, and since when; refused ones are told apart."""
     with office(settings) as at, at.database.read() as session:
-        for gap in gaps.listing(session, None if name is None else DeviceId(name)):
-            typer.echo(gap)
+        show(gaps.listing(session, None if name is None else DeviceId(name)), nothing=f"No record{_of(name)} is missing.")
 
 
 @device.command("alarms")
@@ -164,8 +161,8 @@ def device_alarms(
         for number in clear or []:
             if not alarms.clear_number(session, number, service.now(), enrolment.COMMAND):
                 raise stop(LookupError(f"there is no open alarm {number}. `sync-agent device alarms` shows those there are."))
-        for alarm in alarms.open_alarms(session, None if name is None else DeviceId(name)):
-            typer.echo(alarms.line(alarm))
+        there = alarms.open_alarms(session, None if name is None else DeviceId(name))
+        show(map(alarms.line, there), nothing=f"No alarm{_of(name)} is open.")
 
 
 @keys.command("list")
@@ -221,6 +218,10 @@ def keys_disown(
     with office(settings) as at:
         whole = trust.disown(at.database, at.authority, kid, enrolment.COMMAND, reason, service.now())
     typer.echo(f"{whole} holds no more. Publish the keys now; have each device it attested get a new record key: device rotate.")
+
+
+def _of(device: str | None) -> str:
+    return "" if device is None else f" of {device}"
 
 
 def _forced(force: bool, reason: str) -> str:
