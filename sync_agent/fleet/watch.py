@@ -40,11 +40,13 @@ def look(session: Session, authority: Authority, now: datetime) -> None:
         authority: the centre's own.
         now: the time.
     """
-    _look_at_own(session, authority, now)
-    _look_at_devices(session, now)
+    gathered = alarms.Gathered()
+    _look_at_own(gathered, authority, now)
+    _look_at_devices(session, gathered, now)
+    gathered.sound(session, now)
 
 
-def _look_at_own(session: Session, authority: Authority, now: datetime) -> None:
+def _look_at_own(gathered: alarms.Gathered, authority: Authority, now: datetime) -> None:
     files = authority.files
     ends: list[tuple[str, datetime | None, timedelta]] = [
         ("revocation list", _list_ends(authority), LIST_AHEAD),
@@ -59,12 +61,12 @@ def _look_at_own(session: Session, authority: Authority, now: datetime) -> None:
     for what, end, ahead in ends:
         if end is None or end - now <= ahead:
             when = f"ends {end:%Y-%m-%d %H:%M}Z" if end is not None else "is not there or cannot be read"
-            alarms.sound(session, AlarmKind.CERTIFICATE, None, what, f"the {what} {when}", now)
+            gathered.add(AlarmKind.CERTIFICATE, None, what, f"the {what} {when}")
         else:
-            alarms.clear(session, AlarmKind.CERTIFICATE, None, what, now)
+            gathered.clear(AlarmKind.CERTIFICATE, None, what)
 
 
-def _look_at_devices(session: Session, now: datetime) -> None:
+def _look_at_devices(session: Session, gathered: alarms.Gathered, now: datetime) -> None:
     asked = (
         select(DeviceCertificate)
         .join(Device, Device.id == DeviceCertificate.device_id)
@@ -75,7 +77,7 @@ def _look_at_devices(session: Session, now: datetime) -> None:
     late = {device: row for device, row in newest.items() if _is_late(row, now)}
     for device, row in late.items():
         detail = f"not renewed; ends {row.valid_until:%Y-%m-%d %H:%M}Z"
-        alarms.sound(session, AlarmKind.CERTIFICATE, DeviceId(device), "certificate", detail, now)
+        gathered.add(AlarmKind.CERTIFICATE, DeviceId(device), "certificate", detail)
     open_ones = select(Alarm.device_id).where(
         Alarm.kind == AlarmKind.CERTIFICATE,
         Alarm.subject == "certificate",
@@ -84,7 +86,7 @@ def _look_at_devices(session: Session, now: datetime) -> None:
     )
     for sounded in session.scalars(open_ones).all():
         if sounded is not None and sounded not in late:
-            alarms.clear(session, AlarmKind.CERTIFICATE, DeviceId(sounded), "certificate", now)
+            gathered.clear(AlarmKind.CERTIFICATE, DeviceId(sounded), "certificate")
 
 
 def _is_late(row: DeviceCertificate, now: datetime) -> bool:
