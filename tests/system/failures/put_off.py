@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from itertools import count
 
 from sync_agent.contract.topics import Up
+from sync_agent.ingest.clerk import Checked
 from sync_agent.ingest.inbox import Letter
 from sync_agent.ingest.stream import Ingest
 
@@ -20,11 +22,11 @@ PUT_OFF = "put off"
 
 if __name__ == "__main__":
     how, *arguments = sys.argv[1:]
-    records, take = count(1), vars(Ingest)["_take"]
+    records, hold = count(1), vars(Ingest)["_hold"]
 
-    def put_off(self: Ingest, batch: list[Letter]) -> None:
+    def put_off(self: Ingest, batch: Sequence[Letter], checked: Sequence[Checked]) -> None:
         if not any(letter.topic.endswith(f"/{Up.RECORD}") for letter in batch):
-            take(self, batch)
+            hold(self, batch, checked)
             return
         if how == "rashly":
             self._sessions.acknowledge(batch)
@@ -32,7 +34,7 @@ if __name__ == "__main__":
             os.kill(os.getpid(), signal.SIGKILL)
         print(PUT_OFF, flush=True)
 
-    setattr(Ingest, "_take", put_off)  # noqa: B010  # a private part of it, from outside
+    setattr(Ingest, "_hold", put_off)  # noqa: B010  # a private part of it, from outside
     from sync_agent.__main__ import app
 
     app(arguments)
