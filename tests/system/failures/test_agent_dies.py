@@ -23,10 +23,10 @@ from tests.system.failures.put_off import PUT_OFF
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 DEATHS: Final = {
-    "received": ("before", "sync_agent.ingest.clerk:Clerk.take"),
+    "received": ("before", "sync_agent.ingest.clerk:Clerk.check"),
     "verified": ("behind", "sync_agent.ingest.clerk:Clerk.check"),
     "laid ready": ("behind", "sync_agent.ingest.sink:enter"),
-    "committed": ("behind", "sync_agent.ingest.clerk:Clerk.take"),
+    "committed": ("behind", "sync_agent.ingest.clerk:Clerk.hold"),
     "acknowledged": ("behind", "sync_agent.ingest.sessions:Sessions.acknowledge"),
     "receipt given": ("behind", "sync_agent.ingest.postman:Postman.deliver"),
     "about to judge": ("before", "sync_agent.ingest.judge:Judge._piece"),
