@@ -24,11 +24,15 @@ from sync_agent.registry.tables import DeviceSeen, DeviceStatus, RecordRow
 LATE: Final = timedelta(hours=1)
 """What a device that is connected has not sent again within so long is probably gone for good."""
 
+KNOWN: Final = 16
+"""Births of a device whose nonces are remembered."""
+
 
 def doubt(session: Session, device: DeviceId, birth: Birth) -> str | None:
     """Compare a birth with what is held, the first time it is heard; return what does not fit.
 
-    The broker keeps births and gives them again when the device has long gone on: such a one says nothing new.
+    The broker keeps births and gives them again when the device has long gone on, the last one or, after the death of an agent
+    that had not acknowledged them, several: such a one says nothing new.
 
     Args:
         session: a write transaction in which `presence.take` took the birth, and no record yet that may have come after it.
@@ -36,9 +40,10 @@ def doubt(session: Session, device: DeviceId, birth: Birth) -> str | None:
         birth: with a nonce.
     """
     status = session.get_one(DeviceStatus, device)
-    if status.nonce == birth.nonce or birth.boot < status.boot:
+    known = status.nonces.split()
+    if birth.nonce in known or birth.boot < status.boot:
         return None
-    status.nonce = birth.nonce
+    status.nonces = " ".join([*known, birth.nonce][-KNOWN:])
     held = session.get(DeviceSeen, (device, birth.epoch))
     if held is None:
         return None

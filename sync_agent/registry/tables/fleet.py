@@ -117,7 +117,9 @@ class DeviceStatus(Base):
     epoch: Mapped[str] = mapped_column(String(16), default="")
     last_seq: Mapped[int] = mapped_column(default=0, doc="Last record it says it has signed in that epoch.")
     last_digest: Mapped[str] = mapped_column(String(64), default="")
-    nonce: Mapped[str] = mapped_column(String(64), default="", doc="Of its last birth: the broker gives a birth again and again.")
+    nonces: Mapped[str] = mapped_column(
+        String(1040), default="", doc="Of its last births, newest last: the broker gives a birth again and again."
+    )
     queue: Mapped[int] = mapped_column(default=0, doc="Records it holds without receipt.")
     oldest_at: Mapped[datetime | None] = mapped_column(doc="When the oldest of them was made.")
     telemetry_at: Mapped[datetime | None]

@@ -422,6 +422,18 @@ def test_a_device_that_says_less_or_other_than_is_held_was_rolled_back(
     assert centre.alarms() == ({AlarmKind.ROLLED_BACK: 1} if is_alarm else {})
 
 
+def test_births_that_the_broker_gives_again_after_an_agent_s_death_are_no_alarm(centre: Centre) -> None:
+    signed = centre.chain(3)
+    for seq in (1, 2, 3):
+        centre.take(birth(centre, seq - 1, signed[seq - 2].digest if seq > 1 else "", nonce=f"n{seq}"), what=Up.BIRTH)
+        centre.take(signed[seq - 1].message)
+    for seq in (1, 2, 3):
+        centre.take(birth(centre, seq - 1, signed[seq - 2].digest if seq > 1 else "", nonce=f"n{seq}"), what=Up.BIRTH)
+    assert centre.alarms() == {}
+    centre.take(birth(centre, 1, signed[0].digest, nonce="n4"), what=Up.BIRTH)
+    assert centre.alarms() == {AlarmKind.ROLLED_BACK: 1}, "the control: a new birth that says so"
+
+
 def test_what_stays_missing_sounds_an_hour_later_until_it_comes(centre: Centre) -> None:
     signed = centre.chain(3)
     centre.take(signed[0].message, signed[2].message)

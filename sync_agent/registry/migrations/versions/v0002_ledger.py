@@ -24,7 +24,7 @@ def upgrade() -> None:
     _widen_records()
     _date_gaps()
     _keep_tips()
-    op.add_column("device_status", sa.Column("nonce", sa.String(length=64), nullable=False, server_default=""))
+    op.add_column("device_status", sa.Column("nonces", sa.String(length=1040), nullable=False, server_default=""))
     for column in (
         sa.Column("device_id", sa.String(length=63), nullable=True),
         sa.Column("epoch", sa.String(length=16), nullable=True),
