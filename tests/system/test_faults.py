@@ -226,6 +226,7 @@ def test_while_the_sync_agent_is_down_the_record_is_kept_and_later_accepted(worl
     assert last_record(world)["seq"] == before
     world.start_agent()
     wait_until(lambda: last_record(world)["seq"] != before, "the record arriving")
+    wait_until(lambda: last_record(world)["standing"] is not None, "the record being judged")
     assert last_record(world)["standing"] == "accepted"
 
 
