@@ -110,9 +110,11 @@ class Centre:
             return list(session.scalars(select(RecordRow.seq).order_by(RecordRow.seq)))
 
     def quarantined(self) -> int:
-        """How many messages never became a record."""
+        """How many different messages never became a record: those kept, and those of a flood that were only counted."""
         with self.office.database.read() as session:
-            return session.scalar(select(func.count()).select_from(Quarantine)) or 0
+            kept = session.scalar(select(func.count()).select_from(Quarantine)) or 0
+            counted = session.scalar(select(func.sum(Alarm.times)).where(Alarm.kind == AlarmKind.FLOOD)) or 0
+        return kept + counted
 
 
 @contextmanager
