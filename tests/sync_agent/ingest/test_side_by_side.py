@@ -178,6 +178,7 @@ def moved_within(limit_s: float) -> Iterator[None]:
     assert time.monotonic() - begun < limit_s
 
 
+@on_postgresql
 def test_the_shards_of_a_killed_agent_are_taken_over_with_what_waits_in_them(hall: Hall) -> None:
     one = hall.agent()
     two = hall.agent()

@@ -150,6 +150,7 @@ async def test_after_a_reconnect_storm_nothing_is_lost_and_the_kiosks_come_back_
     assert await storm(centre, state_dir, 200, STORM) < 0.4
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 @on_postgres
 async def test_control__without_jitter_the_kiosks_come_back_all_at_once(centre: Centre, state_dir: Path) -> None:
