@@ -46,11 +46,6 @@ class Files:
         return self.folder / "ca.crt"
 
     @property
-    def ca_key(self) -> Path:
-        """The private key of the CA in force: whoever has it can let devices in."""
-        return self.folder / "ca.key"
-
-    @property
     def revoked(self) -> Path:
         """Revocation list of each of them, PEM."""
         return self.folder / "ca.crl"
