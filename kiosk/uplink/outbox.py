@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -136,15 +136,17 @@ class Outbox:
         self._path = path
         with told_apart("opening the outbox"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with alone(path.with_suffix(".lock")):
+            with alone(path.with_suffix(".lock")), ExitStack() as unless_opened:
                 versions.check(path)
                 self._engine = open_engine(path, busy_s=BUSY_MS / 1000)
+                unless_opened.callback(self._engine.dispose)
                 self._writer = self._engine.execution_options(immediate=True)
                 with self._writer.begin() as connection:
                     versions.bring_up(connection)
                 with self._write() as session:
                     if session.get(Meta, 1) is None:
                         session.add(Meta(one=1, epoch=secrets.token_hex(8), boot=0))
+                unless_opened.pop_all()
 
     def begin_boot(self) -> int:
         """Count one more start of the kiosk and return the number."""

@@ -117,8 +117,12 @@ def open_engine(path: Path, *, busy_s: float) -> Engine:
     def settings(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         if isinstance(connection, sqlite3.Connection):
             connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            except sqlite3.Error:
+                connection.close()  # the pool does not have it yet and would leave it open
+                raise
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -52,6 +53,27 @@ def test_a_damaged_page_is_named_when_it_is_met(path: Path) -> None:
         file.write(b"\xff" * (path.stat().st_size - 8192))
     with pytest.raises(OutboxDamaged), closing(Outbox(path)) as box:
         add(box)
+
+
+@pytest.mark.parametrize(("first", "last"), [(100, 4096), (4096, None)], ids=["list of tables", "tables"])
+def test_an_outbox_that_cannot_be_opened_leaves_no_file_open(path: Path, first: int, last: int | None) -> None:
+    with closing(Outbox(path)):
+        assert open_below(path.parent)  # the control: an open one shows
+    with path.open("r+b") as file:
+        file.seek(first)
+        file.write(b"\xff" * ((last or path.stat().st_size) - first))
+    gc.disable()  # would close by and by what was forgotten
+    try:
+        with pytest.raises(OutboxDamaged):
+            Outbox(path)
+        assert open_below(path.parent) == []
+    finally:
+        gc.enable()
+
+
+def open_below(folder: Path) -> list[str]:
+    names = (str(link.readlink()) for link in list(Path("/proc/self/fd").iterdir()) if link.is_symlink())
+    return [name for name in names if name.startswith(str(folder))]
 
 
 @pytest.mark.root
