@@ -9,7 +9,7 @@ import numpy as np
 
 from kiosk.face.given import Image
 from kiosk.face.landmarks import Points
-from models.load import AlignmentSpec
+from models.spec import DlibChipSpec
 
 _MEAN: Final = np.array(
     [
@@ -23,7 +23,7 @@ _MEAN: Final = np.array(
 """Where the five points lie in the mean face, as fractions of its width (dlib, ``get_face_chip_details``)."""
 
 
-def chip(image: Image, points: Points, spec: AlignmentSpec) -> Image:
+def chip(image: Image, points: Points, spec: DlibChipSpec) -> Image:
     """Return the face as (size, size, 3) uint8, BGR; black where it lies outside the picture.
 
     Args:

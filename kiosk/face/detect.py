@@ -10,7 +10,7 @@ import numpy as np
 
 from kiosk.face.given import Image
 from kiosk.face.model import Model
-from models.load import DetectorSpec
+from models.spec import MmodSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Found:
 class Detector:
     """The network and how its map of scores lies in the picture."""
 
-    def __init__(self, model: Model, spec: DetectorSpec) -> None:
+    def __init__(self, model: Model, spec: MmodSpec) -> None:
         self._model = model
         self._spec = spec
 

@@ -13,7 +13,8 @@ from kiosk.face.landmarks import Landmarks
 from kiosk.face.model import Model
 from kiosk.face.result import Box, Glimpse, QualityCause
 from kiosk.face.track import Tracker
-from models.load import Pack
+from models.load import BadPack, Pack
+from models.spec import Dlib5Spec, DlibChipSpec, MmodSpec
 
 
 class Matcher:
@@ -30,8 +31,12 @@ class Matcher:
             BadPack: a file is missing or another than the pack names.
         """
         self._spec = spec = pack.spec
-        self._detector = Detector(Model(pack.read(spec.detector.weights), threads), spec.detector)
-        self._landmarks = Landmarks(pack.read(spec.landmarks.weights))
+        detector, landmarks, alignment = spec.detector, spec.landmarks, spec.alignment
+        if not (isinstance(detector, MmodSpec) and isinstance(landmarks, Dlib5Spec) and isinstance(alignment, DlibChipSpec)):
+            raise BadPack(f"model pack {spec.name!r} has parts of kinds that this release does not know")
+        self._alignment = alignment
+        self._detector = Detector(Model(pack.read(detector.weights), threads), detector)
+        self._landmarks = Landmarks(pack.read(landmarks.weights))
         self._embedder = Embedder(Model(pack.read(spec.embedder.weights), threads))
         self._tracker = Tracker(self._detector, spec.quality.smallest_face_px)
         self._reference: Vector | None = None
@@ -51,7 +56,7 @@ class Matcher:
             return QualityCause.NO_FACE
         face = max(faces, key=lambda found: found.size)
         points = self._landmarks(large, face)
-        self._reference = self._embedder(align.chip(large, points, self._spec.alignment))
+        self._reference = self._embedder(align.chip(large, points, self._alignment))
         return None
 
     def look(self, number: int, image: Image) -> Glimpse:
@@ -67,7 +72,7 @@ class Matcher:
             return Glimpse(number, None, cause, None)
         points = self._landmarks(image, faces[0])
         face = self._tracker.follow(faces[0], points)
-        chip = align.chip(image, points, self._spec.alignment)
+        chip = align.chip(image, points, self._alignment)
         cause = quality.of_place(face, image, spec) or quality.of_chip(chip, points, spec)
         box = _box(face, image)
         if cause or self._reference is None:

@@ -12,7 +12,7 @@ from kiosk.face.detect import Found
 from kiosk.face.given import Image
 from kiosk.face.landmarks import Points
 from kiosk.face.result import QualityCause
-from models.load import QualitySpec
+from models.spec import QualitySpec
 
 _SMALL: Final = 50
 """Sharpness is judged on the cut-out reduced to this size, pixels: sensor noise is gone there, the shape of the eyes is not."""

@@ -16,8 +16,10 @@ class QualityCause(StrEnum):
     OFF_CENTRE = "off-centre"
     TOO_DARK = "too-dark"
     TOO_BRIGHT = "too-bright"
+    BACK_LIT = "back-lit"
     BLURRED = "blurred"
     TURNED = "turned"
+    COVERED = "covered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,24 @@ class Glimpse:
     Attributes:
         frame: number of the frame.
         box: the face, or None where there is none or no single one.
-        cause: why the frame is of no use, or None.
-        distance: Euclidean distance to the reference where the frame was of use.
+        cause: why the frame is of no use for the decision, or None. `TURNED` frames are compared all the same, for a challenge.
+        distance: how unlike the reference, by the scoring in force; the smaller, the more alike.
+        plain: Euclidean distance, whatever the scoring; what the frames of a challenge are held against.
+        other: `distance` against the other person of a chain, where there is one.
+        points: the pack's points of the face as fractions (0 to 1) of the frame's width and height.
+        yaw_deg: how far the head is turned, degrees; positive when the nose goes towards the frame's right (the person's left).
+        passive: how sure the pack's passive model is that the face is alive, 0 to 1; None where the pack has none.
     """
 
     frame: int
     box: Box | None
     cause: QualityCause | None
     distance: float | None
+    plain: float | None = None
+    other: float | None = None
+    points: tuple[tuple[float, float], ...] = ()
+    yaw_deg: float | None = None
+    passive: float | None = None
 
 
 class FaceFault(Exception):

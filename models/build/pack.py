@@ -12,7 +12,8 @@ from typing import Final
 
 from models.build import detector, network, predictor, resnet
 from models.build.stream import NotDlib
-from models.load import BadPack, Pack, SourceSpec, WeightsSpec
+from models.load import BadPack, Pack
+from models.spec import OwnPointsSpec, PackageSource, WeightsSpec
 
 
 def _detector(data: bytes) -> bytes:
@@ -42,15 +43,15 @@ def build(pack: Pack) -> list[Path]:
         BadPack: the source is absent or another than the pack names, or the result is.
     """
     spec = pack.spec
-    parts = (
-        (spec.detector.kind, spec.detector.weights),
-        (spec.landmarks.kind, spec.landmarks.weights),
-        (spec.embedder.kind, spec.embedder.weights),
-    )
-    return [_make(pack, kind, weights) for kind, weights in parts if not _is_right(pack, weights)]
+    parts = [
+        (part.kind, part.weights, part.weights.source)
+        for part in (spec.detector, spec.landmarks, spec.embedder)
+        if not isinstance(part, OwnPointsSpec) and isinstance(part.weights.source, PackageSource)
+    ]
+    return [_make(pack, *part) for part in parts if not _is_right(pack, part[1])]
 
 
-def source_path(package: SourceSpec, weights: WeightsSpec) -> Path:
+def source_path(package: PackageSource) -> Path:
     """Return where the published file lies that weights are made from.
 
     Raises:
@@ -62,10 +63,10 @@ def source_path(package: SourceSpec, weights: WeightsSpec) -> Path:
     except PackageNotFoundError as err:
         wanted = f"{package.package} {package.version}"
         raise BadPack(f"Python package {wanted} is not installed; install the extra 'models'") from err
-    return Path(str(installed.locate_file(f"{package.package}/models/{weights.source}")))
+    return Path(str(installed.locate_file(f"{package.package}/models/{package.file}")))
 
 
-def source(package: SourceSpec, weights: WeightsSpec) -> bytes:
+def source(package: PackageSource) -> bytes:
     """Return the published file that weights are made from, checked.
 
     Raises:
@@ -73,11 +74,11 @@ def source(package: SourceSpec, weights: WeightsSpec) -> bytes:
     """
     wanted = f"{package.package} {package.version}"
     try:
-        data = source_path(package, weights).read_bytes()
+        data = source_path(package).read_bytes()
     except OSError as err:
-        raise BadPack(f"{weights.source!r} of {wanted} cannot be read: {err.strerror}; install the package again") from err
-    if hashlib.sha256(data).hexdigest() != weights.source_sha256:
-        raise BadPack(f"{weights.source!r} is not the file of {wanted} that the pack names; install the package again")
+        raise BadPack(f"{package.file!r} of {wanted} cannot be read: {err.strerror}; install the package again") from err
+    if hashlib.sha256(data).hexdigest() != package.sha256:
+        raise BadPack(f"{package.file!r} is not the file of {wanted} that the pack names; install the package again")
     return data
 
 
@@ -89,11 +90,11 @@ def _is_right(pack: Pack, weights: WeightsSpec) -> bool:
     return True
 
 
-def _make(pack: Pack, kind: str, weights: WeightsSpec) -> Path:
+def _make(pack: Pack, kind: str, weights: WeightsSpec, package: PackageSource) -> Path:
     try:
-        made = CONVERTERS[kind](source(pack.spec.source, weights))
+        made = CONVERTERS[kind](source(package))
     except NotDlib as err:
-        raise BadPack(f"{weights.source!r} cannot be converted: {err}") from err
+        raise BadPack(f"{package.file!r} cannot be converted: {err}") from err
     found = hashlib.sha256(made).hexdigest()
     if found != weights.sha256:
         raise BadPack(

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Short = Annotated[str, Field(max_length=64)]
-Score = Annotated[float, Field(ge=0, le=4)]
+Score = Annotated[float, Field(ge=-16, le=16)]
 
 _DAY: Final = timedelta(days=1)
 
@@ -119,18 +119,52 @@ class Liveness(StrEnum):
     CHALLENGE_ONLY = "challenge-only"
     PASSED = "passed"
     FAILED = "failed"
+    ATTENDANT = "attendant"
+
+
+class LivenessCheck(StrEnum):
+    """What a liveness test can consist of; a record names those that ran."""
+
+    CHALLENGE = "challenge"
+    IDENTITY = "identity"
+    CONTINUITY = "continuity"
+    PLANARITY = "planarity"
+    PASSIVE = "passive"
+
+
+class Condition(StrEnum):
+    """What kind of portrait a face is compared with; each has thresholds of its own."""
+
+    CHIP = "chip"
+    DOCUMENT = "document"
+
+
+class Scoring(StrEnum):
+    """How two vectors become one number; the smaller, the more alike."""
+
+    EUCLIDEAN = "euclidean"
+    CENTRED = "centred-cosine"
+    COHORT = "cohort"
+    CENTRED_COHORT = "centred-cohort"
 
 
 class Comparison(Part):
-    """One look at a face against the chip portrait: figures only, no image and no template (P06)."""
+    """One look at a face against the portrait of a card: figures only, no image and no template (P06)."""
 
     outcome: Outcome
-    distance: Score | None = Field(description="Euclidean distance of the embeddings; absent where none was made.")
+    distance: Score | None = Field(description="How unlike the two are, by the scoring named; absent where none was made.")
     accept_at: Score
     review_at: Score
+    accept_fmr: float | None = Field(default=None, gt=0, le=1, description="False-match rate that `accept_at` stands for.")
+    condition: Condition = Condition.CHIP
+    scoring: Scoring = Scoring.EUCLIDEAN
+    calibration: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = Field(
+        default="", description="SHA-256 of the calibration by consenting people; empty where there was none."
+    )
     pack: Short
     pack_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     liveness: Liveness
+    checks: tuple[LivenessCheck, ...] = Field(default=(), max_length=5, description="What the liveness test consisted of.")
     quality: Short = Field(default="", description="Cause when the outcome is poor-quality.")
     frames: Annotated[int, Field(ge=0, le=1000)]
 

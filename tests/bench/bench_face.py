@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from kiosk.face.matcher import Matcher
 from kiosk.face.model import Model
 from kiosk.face.track import WHOLE_EVERY
-from models.build.pack import build, source_path
-from models.load import Pack, WeightsSpec, load
+from models.build.pack import build
+from models.load import Pack, load
 from system.simulate.film import HEIGHT, SCENES, WIDTH, pictures, portrait_of
 from system.simulate.people import chip_portrait
 from tests.bench.result import Result
+from tests.models.packs import cut, mmod, published_file
 
 ROUNDS: Final = 5
 
@@ -86,14 +87,11 @@ class _Peer:
     """The same steps with the library."""
 
     def __init__(self, pack: Pack) -> None:
-        def file(weights: WeightsSpec) -> str:
-            return str(source_path(pack.spec.source, weights))
-
-        cnn = dlib.cnn_face_detection_model_v1(file(pack.spec.detector.weights))
+        cnn = dlib.cnn_face_detection_model_v1(published_file(pack, "detector"))
         self.mmod: Callable[[Image], Any] = lambda rgb: [found.rect for found in cnn(rgb, 0)]
         self.hog: Callable[[Image], Any] = dlib.get_frontal_face_detector()
-        self._points = dlib.shape_predictor(file(pack.spec.landmarks.weights))
-        self._embedder = dlib.face_recognition_model_v1(file(pack.spec.embedder.weights))
+        self._points = dlib.shape_predictor(published_file(pack, "landmarks"))
+        self._embedder = dlib.face_recognition_model_v1(published_file(pack, "embedder"))
 
     def __call__(self, frame: Image, detect: Callable[[Image], Any]) -> None:
         rgb = np.ascontiguousarray(frame[..., ::-1])
@@ -108,14 +106,14 @@ class _Bare:
 
     def __init__(self, pack: Pack) -> None:
         spec = pack.spec
-        self._detector = Model(pack.read(spec.detector.weights), threads=1)
+        self._detector = Model(pack.read(mmod(pack).weights), threads=1)
         self._embedder = Model(pack.read(spec.embedder.weights), threads=1)
-        scales = [spec.detector.window_px / spec.quality.smallest_face_px * spec.detector.step**n for n in range(8)]
+        scales = [mmod(pack).window_px / spec.quality.smallest_face_px * mmod(pack).step ** n for n in range(8)]
         sizes = [(round(HEIGHT * scale), round(WIDTH * scale)) for scale in scales]
-        whole = [size for size in sizes if min(size) >= spec.detector.smallest_input_px]
-        near = [(2 * spec.detector.window_px,) * 2] * (WHOLE_EVERY - 1)
+        whole = [size for size in sizes if min(size) >= mmod(pack).smallest_input_px]
+        near = [(2 * mmod(pack).window_px,) * 2] * (WHOLE_EVERY - 1)
         self._searched = [np.zeros((1, *size, 3), dtype=np.uint8) for size in (*whole, *near)]
-        self._pair = np.zeros((2, spec.alignment.size_px, spec.alignment.size_px, 3), dtype=np.uint8)
+        self._pair = np.zeros((2, cut(pack).size_px, cut(pack).size_px, 3), dtype=np.uint8)
 
     def __call__(self) -> None:
         for picture in self._searched:

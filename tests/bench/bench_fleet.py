@@ -15,13 +15,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from sync_agent.contract import topics
 from system.services.broker import Mosquitto
 from system.simulate.fleet import Fleet, percentile
 from system.simulate.fleet_kiosk import FullJitter, Pace
+from system.simulate.fleet_roll import TENANT
 from system.simulate.fleet_work import steady
 from system.simulate.mqtt import Connection, Door
 from tests.bench.result import Result
 from tests.bench.stand import Letters, Rows, Stand
+from tests.observer import OBSERVER
 
 KIOSKS: Final = 300
 """So many that at half the peak a kiosk has about two records a second: receipts to one are gathered for a fifth of a second."""
@@ -98,11 +101,11 @@ async def _warm(stand: Stand, broker: Mosquitto) -> None:
 async def _echo(stand: Stand, broker: Mosquitto, waits: list[float]) -> None:
     """Send a message to ourselves again and again and note how long each took, milliseconds, until cancelled."""
     context = ssl.create_default_context(cafile=stand.keys / "ca.crt")
-    context.load_cert_chain(stand.keys / "sync-agent.crt", stand.keys / "sync-agent.key")
+    context.load_cert_chain(stand.observer.certificate, stand.observer.key)
     back: asyncio.Queue[bytes] = asyncio.Queue()
     door = Door(broker.host, broker.port, context)
-    connection = await Connection.open(door, "sync-agent", lambda _topic, payload: back.put_nowait(payload), clean=True)
-    topic = "rz/1/xz/dn/sync-agent/rcpt"
+    connection = await Connection.open(door, OBSERVER, lambda _topic, payload: back.put_nowait(payload), clean=True)
+    topic = topics.down(TENANT, OBSERVER, topics.Down.RECEIPT)
     try:
         await connection.subscribe(topic)
         while True:

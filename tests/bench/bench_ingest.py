@@ -16,7 +16,6 @@ from typing import Final
 import psycopg
 
 from sync_agent.contract import envelope
-from sync_agent.fleet import authority
 from tests.bench import node_red
 from tests.bench.node_red import CannotPeer
 from tests.bench.result import Result
@@ -86,7 +85,7 @@ def _peer(stand: Stand, first: list[Mail], queued: list[Mail]) -> Drain:
     with psycopg.connect(plain(url)) as connection:
         connection.execute(node_red.TABLE.encode())
     with stand.broker() as broker:
-        taker = node_red.flow(stand.folder / "node-red", authority.Files(stand.keys), broker.port, url, stand.members)
+        taker = node_red.flow(stand.folder / "node-red", stand.keys / "ca.crt", stand.observer, broker.port, url, stand.members)
         return stand.drain([taker], "peer_record", url, broker.port, first, queued)
 
 

@@ -18,13 +18,13 @@ from statistics import median
 from typing import Any, Final
 
 from sync_agent.contract import topics
-from sync_agent.contract.topics import DeviceId, Tenant
+from sync_agent.contract.topics import Tenant
 from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused
 from system.simulate.world import TENANT, Places, World, card_of, change_film
 from tests.bench.result import Result
-from tests.certificates import Issued
 from tests.mqtt import Speaker
+from tests.observer import OBSERVER, Observed, certify
 
 VISITS: Final = 7
 FILMS: Final = Path(__file__).parents[2] / ".cache" / "films"
@@ -50,7 +50,7 @@ def benchmarks() -> Iterator[Result]:
     """Yield each step, their sum, and the wire's part against an echo."""
     with tempfile.TemporaryDirectory(prefix="renzheng-") as folder:
         try:
-            with World(Places(Path(folder)), FILMS) as world, world.pilot() as pilot:
+            with World(Places(Path(folder)), FILMS, make_broker=Observed) as world, world.pilot() as pilot:
                 _visit(world, pilot, 0)  # warm
                 visits = [_visit(world, pilot, POLL_S * number / VISITS) for number in range(VISITS)]
                 echoes = _echoes(world)
@@ -112,11 +112,11 @@ def _visit(world: World, pilot: Pilot, after_s: float) -> list[float]:
 def _echoes(world: World) -> list[float]:
     """Return the milliseconds of one message of a record's size through the broker and back, as often as there were visits."""
     keys = world.places.agent / "keys"
-    own = Issued(keys / "sync-agent.crt", keys / "sync-agent.key")
+    own = certify(keys, world.places.root)
     [record] = world.rows("SELECT length(message) AS size FROM record WHERE kind = 'verification' ORDER BY seq DESC LIMIT 1")
-    world.agent.stop()  # its session has the name that the echo uses
-    topic = topics.down(Tenant(TENANT), DeviceId("sync-agent"), topics.Down.RECEIPT)  # the one it may both write and read
-    with Speaker(world.broker, keys / "ca.crt", own, client_id="sync-agent") as speaker:
+    world.agent.stop()  # the broker has nothing else to do
+    topic = topics.down(Tenant(TENANT), OBSERVER, topics.Down.RECEIPT)
+    with Speaker(world.broker, keys / "ca.crt", own, client_id=OBSERVER) as speaker:
         speaker.subscribe(topic)
         return [_echo_ms(speaker, topic, bytes(record["size"])) for _ in range(VISITS + 1)][1:]
 

@@ -34,6 +34,7 @@ from system.services.process import Process
 from system.simulate.fleet_kiosk import Kiosk, Pace
 from system.simulate.fleet_roll import TENANT, Member, Roll
 from system.simulate.mqtt import Connection, Door
+from tests.observer import Observed, certify
 
 ROLL: Final = Path(__file__).parents[2] / ".cache" / "fleet"
 WITHIN_S: Final = 120.0
@@ -114,7 +115,11 @@ class Letters:
 
 
 class Stand:
-    """PostgreSQL and the keys of one fleet, for the block."""
+    """PostgreSQL and the keys of one fleet, for the block.
+
+    Attributes:
+        observer: certificate of who may hear every device at its brokers.
+    """
 
     def __init__(self, folder: Path, members: int) -> None:
         folder.chmod(0o711)  # PostgreSQL is another user and must pass
@@ -123,6 +128,7 @@ class Stand:
         self.members = self.roll.members(members)
         self.roll.lay(folder / "agent")
         self.keys = folder / "agent" / "keys"
+        self.observer = certify(self.keys, folder)
         self.postgres = Postgres(folder / "postgres")
         self._count = count()
 
@@ -156,7 +162,7 @@ class Stand:
     def broker(self) -> Iterator[Mosquitto]:
         """Run a broker that remembers nothing."""
         files = Files(self.keys)
-        broker = Mosquitto(
+        broker = Observed(
             self.folder / f"mosquitto-{next(self._count)}",
             ca=files.ca,
             certificate=files.broker_certificate,

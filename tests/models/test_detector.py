@@ -10,25 +10,26 @@ from models.build.pack import source
 from models.build.stream import NotDlib
 from models.load import Pack
 from system.simulate.film import still_of
+from tests.models.packs import mmod, published
 
 
 @pytest.fixture(scope="module")
 def net(pack: Pack) -> Network:
-    return network.read(source(pack.spec.source, pack.spec.detector.weights))
+    return network.read(source(published(pack, "detector")))
 
 
 def test_the_pack_says_of_the_map_what_the_network_says(pack: Pack, net: Network) -> None:
-    geometry, spec = detector.geometry(net), pack.spec.detector
+    geometry, spec = detector.geometry(net), mmod(pack)
     assert (geometry.stride, geometry.offset, geometry.window.width) == (spec.stride, spec.offset, spec.window_px)
     assert spec.nms_iou == pytest.approx(geometry.window.nms_iou, abs=5e-4)
 
 
 def test_the_same_weights_give_the_same_bytes(pack: Pack, net: Network) -> None:
-    assert detector.convert(net) == pack.read(pack.spec.detector.weights)
+    assert detector.convert(net) == pack.read(mmod(pack).weights)
 
 
 def test_a_picture_of_any_size_gives_its_map(pack: Pack) -> None:
-    model = Model(pack.read(pack.spec.detector.weights), threads=1)
+    model = Model(pack.read(mmod(pack).weights), threads=1)
     assert model(np.zeros((1, 61, 93, 3), dtype=np.uint8)).shape == (1, 1, 5, 9)
 
 
@@ -36,7 +37,7 @@ def test_without_its_running_statistics_the_detector_would_find_nothing(pack: Pa
     """Why the normalisation must be folded in: the bare convolutions say no everywhere."""
     bare = tuple(layer for layer in net.layers if type(layer).__name__ != "Scaling")
     frame = still_of("right")[None]
-    assert Model(pack.read(pack.spec.detector.weights), threads=2)(frame[:, ::2, ::2]).max() > 0
+    assert Model(pack.read(mmod(pack).weights), threads=2)(frame[:, ::2, ::2]).max() > 0
     assert Model(detector.convert(Network(net.input, bare, net.window)), threads=2)(frame[:, ::2, ::2]).max() < 0
 
 

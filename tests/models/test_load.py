@@ -10,6 +10,7 @@ import models.load
 from models.__main__ import app
 from models.build.pack import build, source
 from models.load import BadPack, Pack, load, names
+from tests.models.packs import published
 
 
 @pytest.fixture
@@ -55,14 +56,14 @@ def test_building_makes_only_what_is_missing_or_wrong_and_leaves_nothing_half_do
 
 
 def test_a_source_file_other_than_the_pinned_one_is_refused(pack: Pack) -> None:
-    weights = pack.spec.detector.weights
-    assert source(pack.spec.source, weights)  # the control
+    package = published(pack, "detector")
+    assert source(package)  # the control
     with pytest.raises(BadPack, match="not the file"):
-        source(pack.spec.source, weights.model_copy(update={"source_sha256": "0" * 64}))
+        source(package.model_copy(update={"sha256": "0" * 64}))
     with pytest.raises(BadPack, match="cannot be read"):
-        source(pack.spec.source, weights.model_copy(update={"source": "nothing.dat"}))
+        source(package.model_copy(update={"file": "nothing.dat"}))
     with pytest.raises(BadPack, match="not installed"):
-        source(pack.spec.source.model_copy(update={"package": "no-such-package"}), weights)
+        source(package.model_copy(update={"package": "no-such-package"}))
 
 
 def test_a_result_other_than_the_pinned_one_is_not_written(pack: Pack, tmp_path: Path) -> None:

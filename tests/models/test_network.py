@@ -7,11 +7,12 @@ from models.build.network import AddBack, Convolution, Dense, Mark
 from models.build.pack import source
 from models.build.stream import NotDlib
 from models.load import Pack
+from tests.models.packs import published
 
 
 @pytest.fixture(scope="module")
 def embedder(pack: Pack) -> bytes:
-    return source(pack.spec.source, pack.spec.embedder.weights)
+    return source(published(pack, "embedder"))
 
 
 def test_the_embedder_is_read_to_its_last_byte(embedder: bytes) -> None:
@@ -26,7 +27,7 @@ def test_the_embedder_is_read_to_its_last_byte(embedder: bytes) -> None:
 
 
 def test_the_detector_is_read_to_its_last_byte(pack: Pack) -> None:
-    read = network.read(source(pack.spec.source, pack.spec.detector.weights))
+    read = network.read(source(published(pack, "detector")))
     assert read.window is not None
     assert (read.window.width, read.window.height) == (80, 80)
     assert read.input.size is None

@@ -6,18 +6,19 @@ from models.build import predictor
 from models.build.pack import source
 from models.build.stream import NotDlib
 from models.load import Pack
+from tests.models.packs import five_points, published
 
 
 @pytest.fixture(scope="module")
 def data(pack: Pack) -> bytes:
-    return source(pack.spec.source, pack.spec.landmarks.weights)
+    return source(published(pack, "landmarks"))
 
 
 def test_the_predictor_is_read_to_its_last_byte_and_always_written_alike(pack: Pack, data: bytes) -> None:
     read = predictor.read(data)
     assert read.mean.shape == (5, 2)
     assert read.leaves.shape == (15, 500, 16, 5, 2)
-    assert predictor.convert(read) == pack.read(pack.spec.landmarks.weights)
+    assert predictor.convert(read) == pack.read(five_points(pack).weights)
 
 
 @pytest.mark.parametrize("damage", ["cut", "longer", "other version"])

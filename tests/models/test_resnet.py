@@ -14,6 +14,7 @@ from models.build.pack import source
 from models.build.stream import NotDlib
 from models.load import Pack
 from system.simulate.film import still_of
+from tests.models.packs import published
 from tests.shared import shared
 
 Floats = NDArray[np.float64]
@@ -46,7 +47,7 @@ def test_vectors_are_those_of_dlib(embedder: Model, dlib_embedder: Any, chips_of
 
 
 def test_the_same_weights_give_the_same_bytes(pack: Pack) -> None:
-    data = source(pack.spec.source, pack.spec.embedder.weights)
+    data = source(published(pack, "embedder"))
     assert resnet.convert(network.read(data)) == pack.read(pack.spec.embedder.weights)
 
 

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from sync_agent.fleet.authority import Files
 from system.services.process import Process, free_port
 from system.simulate.fleet_roll import Member
+from tests.certificates import Issued
 
 _HERE: Final = Path(__file__).parent
 _PROGRAM: Final = Path(__file__).parents[3] / ".cache" / "node-red"
@@ -57,12 +57,13 @@ def install() -> None:
         shutil.copy(_HERE / name, _PROGRAM / name)
 
 
-def flow(folder: Path, files: Files, broker_port: int, database_url: str, members: Sequence[Member]) -> Process:
-    """Return the flow as a process, not started; it speaks to the broker with the sync agent's certificate.
+def flow(folder: Path, ca: Path, own: Issued, broker_port: int, database_url: str, members: Sequence[Member]) -> Process:
+    """Return the flow as a process, not started; one connection hears every device.
 
     Args:
         folder: where its keys and its log go.
-        files: of the authority.
+        ca: of the broker.
+        own: certificate of who may hear every device there.
         broker_port: on loopback.
         database_url: of PostgreSQL, for SQLAlchemy.
         members: whose records it takes.
@@ -75,9 +76,9 @@ def flow(folder: Path, files: Files, broker_port: int, database_url: str, member
         "PEER_PORT": free_port(),
         "PEER_DATABASE": database_url.replace("+psycopg", ""),
         "PEER_BROKER_PORT": broker_port,
-        "PEER_CA": files.ca,
-        "PEER_CERTIFICATE": files.agent_certificate,
-        "PEER_KEY": files.agent_tls_key,
+        "PEER_CA": ca,
+        "PEER_CERTIFICATE": own.certificate,
+        "PEER_KEY": own.key,
     }
     script = _PROGRAM / "node_modules" / "node-red" / "red.js"
     command: list[str | Path] = ["node", script, "--userDir", _PROGRAM, "--settings", _PROGRAM / "settings.js"]

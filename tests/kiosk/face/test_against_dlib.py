@@ -16,6 +16,7 @@ from kiosk.face.landmarks import Landmarks
 from kiosk.face.model import Model
 from models.load import Pack
 from system.simulate.film import still_of
+from tests.models.packs import cut, five_points, mmod
 from tests.shared import shared
 
 Image = NDArray[np.uint8]
@@ -25,12 +26,12 @@ SHARED = {"biden_1": 320, "biden_2": 400, "biden_obama_group": 700, "collins_1":
 
 @pytest.fixture(scope="module")
 def detector(pack: Pack) -> Detector:
-    return Detector(Model(pack.read(pack.spec.detector.weights), threads=2), pack.spec.detector)
+    return Detector(Model(pack.read(mmod(pack).weights), threads=2), mmod(pack))
 
 
 @pytest.fixture(scope="module")
 def landmarks(pack: Pack) -> Landmarks:
-    return Landmarks(pack.read(pack.spec.landmarks.weights))
+    return Landmarks(pack.read(five_points(pack).weights))
 
 
 @pytest.fixture(params=["right", "impostor", *SHARED])
@@ -91,6 +92,6 @@ def test_the_cut_out_is_that_of_dlib(pack: Pack, detector: Detector, dlib_landma
     shape = dlib_landmarks(rgb(picture), box(face))
     peer = dlib.get_face_chip(rgb(picture), shape, size=150, padding=0.25)
     points = np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float32)
-    ours = align.chip(picture, points, pack.spec.alignment)
+    ours = align.chip(picture, points, cut(pack))
     assert np.abs(rgb(ours).astype(int) - peer).mean() < 3.0
     assert np.abs(ours.astype(int) - peer).mean() > 3.0 or np.ptp(picture, axis=2).max() < 30  # the control: colours exchanged

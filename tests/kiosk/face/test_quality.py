@@ -9,7 +9,8 @@ from kiosk.face import quality
 from kiosk.face.detect import Found
 from kiosk.face.matcher import Matcher
 from kiosk.face.result import QualityCause
-from models.load import Pack, QualitySpec
+from models.load import Pack
+from models.spec import QualitySpec
 from system.simulate.film import HEIGHT, WIDTH, still_of
 
 Image = NDArray[np.uint8]

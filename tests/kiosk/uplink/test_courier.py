@@ -25,11 +25,11 @@ from sync_agent.contract.kinds import Case, Cause
 from sync_agent.contract.receipts import Receipt, Ruling, Standing
 from sync_agent.contract.status import Birth, Telemetry
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
-from sync_agent.fleet.authority import AGENT
 from system.services.broker import Mosquitto
 from system.services.process import HOST
 from tests.certificates import Authority
 from tests.mqtt import Speaker
+from tests.observer import OBSERVER
 
 pytestmark = pytest.mark.broker
 
@@ -145,7 +145,7 @@ def who(broker: Mosquitto, authority: Authority, agent_key: OKPKey) -> Identity:
 
 @asynccontextmanager
 async def listening(broker: Mosquitto, authority: Authority, who: Identity, key: OKPKey) -> AsyncIterator[Centre]:
-    with await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(AGENT), client_id=AGENT) as speaker:
+    with await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER) as speaker:
         await asyncio.to_thread(speaker.subscribe, topics.every_up(TENANT))
         async with asyncio.timeout(2 * WITHIN_S):
             yield Centre(speaker, who, key)

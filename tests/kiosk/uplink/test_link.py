@@ -25,12 +25,12 @@ from sync_agent.contract import topics
 from sync_agent.contract.status import Link as LinkWord
 from sync_agent.contract.status import State
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
-from sync_agent.fleet.authority import AGENT
 from system.services.broker import Mosquitto
 from system.services.process import HOST
 from system.simulate.network import Proxy
 from tests.certificates import Authority, Issued
 from tests.mqtt import Speaker
+from tests.observer import OBSERVER
 
 pytestmark = pytest.mark.broker
 
@@ -127,7 +127,7 @@ async def test_it_speaks_and_hears_receipts_and_trust_lists(
     version: str, broker: Mosquitto, authority: Authority, who: Identity
 ) -> None:
     settings = HASTY.model_copy(update={"mqtt": version})
-    agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(AGENT), client_id=AGENT)
+    agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER)
     await asyncio.to_thread(agent.subscribe, topics.every_up(TENANT))
     async with running(who, settings) as ours:
         await ours.until_up()
@@ -146,7 +146,7 @@ async def test_a_receipt_that_came_while_it_was_away_is_heard_on_its_return(
     settings = HASTY.model_copy(update={"mqtt": version})
     async with running(who, settings) as ours:
         await ours.until_up()
-        agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(AGENT), client_id=AGENT)
+        agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER)
         await asyncio.to_thread(agent.say, topics.down(TENANT, DEVICE, Down.RECEIPT), b"at once")
         assert await heard(ours.receipts) == b"at once"
     await asyncio.to_thread(agent.say, topics.down(TENANT, DEVICE, Down.RECEIPT), b"meanwhile")
@@ -193,7 +193,7 @@ def copy(source: Issued, target: Issued) -> None:
 async def test_each_connection_says_the_kiosks_start_as_it_is_by_then_in_will_and_state(
     broker: Mosquitto, authority: Authority, who: Identity
 ) -> None:
-    agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(AGENT), client_id=AGENT)
+    agent = await asyncio.to_thread(Speaker, broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER)
     await asyncio.to_thread(agent.subscribe, topics.every_up(TENANT))
 
     async def next_said() -> State:
