@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sync_agent.contract.topics import SHARDS
-from sync_agent.fleet.authority import AGENT, session_name
+from sync_agent.fleet.authority import session_name
 
 MAX_PACKET_BYTES: Final = 262_144
 """Largest MQTT packet that the broker takes; it cuts the connection of whoever sends more."""
@@ -90,10 +90,6 @@ def access_rules() -> str:
     )
     return f"""\
 # Written by system/mosquitto.py.
-user {AGENT}
-topic read rz/1/+/up/#
-topic write rz/1/+/dn/#
-
 {sessions}
 pattern write rz/1/+/up/+/%u/#
 pattern read rz/1/+/dn/%u/#

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sync_agent.contract.topics import SHARDS, DeviceId
-from sync_agent.fleet.authority import AGENT, session_name
+from sync_agent.fleet.authority import session_name
 from system.mosquitto import MAX_PACKET_BYTES
 
 REPLICAS: Final = 3
@@ -113,10 +113,9 @@ def users(devices: Iterable[DeviceId]) -> str:
 
     A device that is not in it is not let in, so that here a revoked device is simply left out.
     """
-    agents = [_user(AGENT, "rz.1.*.dn.>", "rz.1.*.up.>")]
-    agents += [_user(session_name(shard), "rz.1.*.dn.>", f"rz.1.*.up.{shard:02d}.>") for shard in range(SHARDS)]
+    sessions = [_user(session_name(shard), "rz.1.*.dn.>", f"rz.1.*.up.{shard:02d}.>") for shard in range(SHARDS)]
     kiosks = [_user(device, f"rz.1.*.up.*.{device}.>", f"rz.1.*.dn.{device}.>") for device in devices]
-    lines = "\n".join(f"  {line}" for line in agents + kiosks)
+    lines = "\n".join(f"  {line}" for line in sessions + kiosks)
     return f"# Written by system/nats.py.\nauthorization {{ users: [\n{lines}\n] }}\n"
 
 

@@ -12,6 +12,7 @@ from system.services.broker import Mosquitto
 from system.services.database import Postgres
 from system.services.process import HOST
 from tests.certificates import Authority
+from tests.observer import Observed
 
 _databases = count()
 
@@ -24,11 +25,11 @@ def authority(session_dir: Path) -> Authority:
 
 @pytest.fixture
 def broker(state_dir: Path, authority: Authority) -> Iterator[Mosquitto]:
-    """A running Mosquitto that knows `authority`."""
+    """A running Mosquitto that knows `authority`, and the observer."""
     if not Path("/usr/sbin/mosquitto").exists():
         pytest.skip("needs Debian's mosquitto")
     own = authority.issue("broker", address=HOST)
-    with Mosquitto(
+    with Observed(
         state_dir / "mosquitto", ca=authority.ca, certificate=own.certificate, key=own.key, revoked=authority.revoked
     ) as running:
         yield running

@@ -1,8 +1,8 @@
 """The device CA that the sync agent owns, and the keys of the sync agent itself.
 
-Everything lies in one folder, each file readable for its owner only. The CA signs the broker's certificate, the sync agent's own
-and those of the devices. Receipts are signed with a separate Ed25519 key, personal parts are sealed to an X25519 key. How each of
-them follows the one before it: `sync_agent/fleet/keyring.py`.
+Everything lies in one folder, each file readable for its owner only. The CA signs the certificates of broker and door, of the
+sync agent's sessions, one a shard, and of the devices. Receipts are signed with a separate Ed25519 key, personal parts are sealed
+to an X25519 key. How each of them follows the one before it: `sync_agent/fleet/keyring.py`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sync_agent.contract.topics import SHARDS, DeviceId
 from sync_agent.fleet.certificates import BadRequest, Issued, Issuer, Revoked, pem, requested_key, revocation_lists
 from sync_agent.fleet.keyring import AuthorityFault, Keyring, Place, Ring, Which, own_key, write
 
-__all__ = ["AGENT", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load", "session_name"]
+__all__ = ["RESERVED", "Authority", "AuthorityFault", "BadRequest", "Files", "Revoked", "establish", "load", "session_name"]
 
-AGENT: Final = "sync-agent"
-"""Common name of the sync agent's own certificate. No device may be given it, nor a name that begins with it."""
+RESERVED: Final = "sync-agent"
+"""How the common names of the sync agent's sessions begin. No device may be given a name that begins so."""
 
 _OWN_DAYS: Final = 365
 _RENEWED: Final = timedelta(days=30)
@@ -71,13 +71,8 @@ class Files:
         return self.folder / "door.key"
 
     @property
-    def agent_certificate(self) -> Path:
-        """The certificate that the sync agent shows to the broker."""
-        return self.folder / "sync-agent.crt"
-
-    @property
     def agent_tls_key(self) -> Path:
-        """Its private key."""
+        """The private key of every session's certificate."""
         return self.folder / "sync-agent.key"
 
     def session_certificate(self, shard: int) -> Path:
@@ -164,10 +159,10 @@ class Authority:
             now: begin of it.
 
         Raises:
-            BadRequest: the request does not fit, or the name is the sync agent's.
+            BadRequest: the request does not fit, or the name is kept for the sync agent.
         """
-        if device.startswith(AGENT):
-            raise BadRequest(f"{device!r} is the sync agent itself. Give the device another name.")
+        if device.startswith(RESERVED):
+            raise BadRequest(f"{device!r} is a name kept for the sync agent. Give the device another.")
         return self._issuer.sign(requested_key(csr, device), device, days, now)
 
     def sign_for_eviction(self, key: ec.EllipticCurvePublicKey, device: DeviceId, now: datetime) -> str:
@@ -205,7 +200,7 @@ class Authority:
             os.close(handle)
 
     def certify_own(self, names: Sequence[str], now: datetime) -> bool:
-        """Make the certificates of broker, door and sync agent, where they are not there, end soon or are not as they should be.
+        """Make the certificates of broker and door, where they are not there, end soon or are not as they should be.
 
         Args:
             names: further names and addresses of broker and door, beside localhost and 127.0.0.1.
@@ -216,15 +211,11 @@ class Authority:
         """
         hosts = list(dict.fromkeys(["localhost", "127.0.0.1", *names]))
         files, is_new = self.files, False
-        for path, key_file, name, hosted in (
-            (files.broker_certificate, files.broker_key, hosts[0], hosts),
-            (files.door_certificate, files.door_key, hosts[0], hosts),
-            (files.agent_certificate, files.agent_tls_key, AGENT, []),
-        ):
-            key = own_key(key_file)
+        for path, key_file in ((files.broker_certificate, files.broker_key), (files.door_certificate, files.door_key)):
+            public = own_key(key_file).public_key()
             held = _held(path)
-            if held is None or not self._issuer.is_good(held, key.public_key(), hosted, now + _RENEWED):
-                write(path, self._issuer.sign(key.public_key(), name, _OWN_DAYS, now, hosts=hosted).pem.encode())
+            if held is None or not self._issuer.is_good(held, public, hosts, now + _RENEWED):
+                write(path, self._issuer.sign(public, hosts[0], _OWN_DAYS, now, hosts=hosts).pem.encode())
                 is_new = True
         return is_new
 
@@ -270,17 +261,17 @@ class _Live(Sequence[OKPKey]):
 
 def session_name(shard: int) -> str:
     """Return the common name, and with it the client id, of the session that hears one shard."""
-    return f"{AGENT}-{shard:02d}"
+    return f"{RESERVED}-{shard:02d}"
 
 
 def establish(folder: Path, names: Sequence[str], now: datetime) -> Authority:
-    """Make what is not there yet: CA, the broker's and the sync agent's certificates, the sync agent's keys.
+    """Make what is not there yet: CA, certificates of broker and door, the sync agent's keys. Its sessions' come when it starts.
 
-    Certificates of our own that end within 30 days, or name other hosts than asked for, are made new; keys never are.
+    Certificates of these two that end within 30 days, or name other hosts than asked for, are made new; keys never are.
 
     Args:
         folder: where everything is kept, mode 0700.
-        names: further names and addresses of the broker, beside localhost and 127.0.0.1.
+        names: further names and addresses of broker and door, beside localhost and 127.0.0.1.
         now: begin of what is signed.
 
     Raises:

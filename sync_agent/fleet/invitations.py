@@ -32,7 +32,7 @@ from sync_agent.contract.enrolment import (
 from sync_agent.contract.invitation import Code, secret_hash
 from sync_agent.contract.topics import DeviceId
 from sync_agent.fleet import alarms, enrolment
-from sync_agent.fleet.authority import AGENT, Authority
+from sync_agent.fleet.authority import RESERVED, Authority
 from sync_agent.fleet.enrolment import CannotEnrol
 from sync_agent.registry.database import Database
 from sync_agent.registry.tables import AlarmKind, AuditEvent, Device, DeviceCertificate, Invitation
@@ -89,15 +89,15 @@ def invite(
     """Make a one-time code for one device on one board at one site; an older code for that device ends.
 
     Raises:
-        CannotEnrol: the name is the sync agent's, serial or site are none, or the device is enrolled and not revoked.
+        CannotEnrol: the name is kept for the sync agent, serial or site are none, or the device is enrolled and not revoked.
     """
     for what, given in (("serial number", serial), ("site", site)):
         if not 0 < len(given.strip()) <= _SHORT or given != given.strip():
             raise CannotEnrol(
                 f"a {what} has 1 to {_SHORT} characters and no space around them. A kiosk could never use this code."
             )
-    if device.startswith(AGENT):
-        raise CannotEnrol(f"a device may not be called {device!r}: that is the sync agent. Choose another name.")
+    if device.startswith(RESERVED):
+        raise CannotEnrol(f"a device may not be called {device!r}: that name is kept for the sync agent. Choose another.")
     with database.write() as session:
         known = session.get(Device, device)
         if known is not None and known.revoked_at is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -10,7 +12,7 @@ from cryptography import x509
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from sync_agent.contract.topics import DeviceId
+from sync_agent.contract.topics import SHARDS, DeviceId
 from sync_agent.fleet import alarms
 from sync_agent.fleet.authority import Authority
 from sync_agent.fleet.certificates import revocation_lists
@@ -50,11 +52,10 @@ def _look_at_own(gathered: alarms.Gathered, authority: Authority, now: datetime)
     files = authority.files
     ends: list[tuple[str, datetime | None, timedelta]] = [
         ("revocation list", _list_ends(authority), LIST_AHEAD),
-        ("broker certificate", _ends(files.broker_certificate.read_bytes()), OWN_AHEAD),
-        ("sync agent certificate", _ends(files.agent_certificate.read_bytes()), OWN_AHEAD),
+        ("broker certificate", _ends([files.broker_certificate]), OWN_AHEAD),
+        ("door certificate", _ends([files.door_certificate]), OWN_AHEAD),
+        ("session certificate", _ends(map(files.session_certificate, range(SHARDS))), OWN_AHEAD),
     ]
-    if files.door_certificate.exists():
-        ends.append(("door certificate", _ends(files.door_certificate.read_bytes()), OWN_AHEAD))
     for place, issuer in authority.ring.ca.items():
         name = authority.ring.names(Which.CA)[place]
         ends.append((f"CA {name[:16]}", issuer.certificate.not_valid_after_utc, CA_AHEAD))
@@ -104,8 +105,9 @@ def _list_ends(authority: Authority) -> datetime | None:
     return min((end for end in ends if end is not None), default=None) if len(ends) == len(authority.ring.ca) else None
 
 
-def _ends(certificate: bytes) -> datetime | None:
+def _ends(certificates: Iterable[Path]) -> datetime | None:
+    """Return when the first of them ends, None where one is not there or cannot be read."""
     try:
-        return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    except ValueError:
+        return min(x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc for path in certificates)
+    except (OSError, ValueError):
         return None

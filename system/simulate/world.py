@@ -168,12 +168,21 @@ class CommandFailed(Exception):
 class World:
     """One installation, running."""
 
-    def __init__(self, places: Places, films: Path, *, database_url: str = "", window: bool = False) -> None:
+    def __init__(
+        self,
+        places: Places,
+        films: Path,
+        *,
+        database_url: str = "",
+        window: bool = False,
+        make_broker: type[Mosquitto] = Mosquitto,
+    ) -> None:
         self.places = places
         self.films = films
         self.broker_port, self.web_port, self.vpcd_port = free_port(), free_port(), _two_free_ports()
         self._database_url = database_url
         self._window = window
+        self._make_broker = make_broker
         self._stack = ExitStack()
         self.reader: Pcscd
         self.broker: Mosquitto
@@ -262,7 +271,7 @@ class World:
         self._enrol()
         self.sync_agent("import", "people", str(self._roster()), "--site", SITE)
         keys = places.agent / "keys"
-        self.broker = Mosquitto(
+        self.broker = self._make_broker(
             places.root / "mosquitto",
             ca=keys / "ca.crt",
             certificate=keys / "broker.crt",

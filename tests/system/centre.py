@@ -31,6 +31,8 @@ from sync_agent.registry.tables import Alarm, AlarmKind, DeviceStatus, LiveAgent
 from sync_agent.settings import BrokerSettings, DatabaseSettings, Settings
 from system.services.broker import Mosquitto
 from system.services.process import Process, free_port
+from tests.mqtt import Speaker
+from tests.observer import OBSERVER, Observed, certify
 
 DEVICE, SITE = DeviceId("kiosk-01"), "site-1"
 CASE = Case(site=SITE, step="face", cause=Cause.HELP)
@@ -67,6 +69,11 @@ class Centre:
         file.chmod(0o600)
         command: list[str | Path] = [sys.executable, *program, "ingest", "--settings", file]
         return Process("sync agent", command, at.state_dir / "agent.log", env=env)
+
+    def observer(self) -> Speaker:
+        """Connect as somebody who has the broker in hand: hears every device, may speak where the agent does. Blocks."""
+        at = self.office.settings
+        return Speaker(self.broker, self.office.authority.files.ca, certify(at.keys_dir, at.state_dir), client_id=OBSERVER)
 
     def bury(self) -> None:
         """Give free what killed agents still hold, as it would be by itself when their leases have run out."""
@@ -143,7 +150,7 @@ def enrolled(state_dir: Path, url: str | None = None, names: tuple[str, ...] = (
 
 @contextmanager
 def opened(
-    state_dir: Path, url: str | None = None, names: tuple[str, ...] = (), make_broker: type[Mosquitto] = Mosquitto
+    state_dir: Path, url: str | None = None, names: tuple[str, ...] = (), make_broker: type[Mosquitto] = Observed
 ) -> Iterator[Centre]:
     """Open a centre with one enrolled device and a running broker; no agent runs yet.
 
@@ -151,7 +158,7 @@ def opened(
         state_dir: everything goes below it.
         url: the database; absent is SQLite.
         names: further names and addresses of the broker.
-        make_broker: a Mosquitto that is configured otherwise.
+        make_broker: a Mosquitto that is configured otherwise; absent is one that knows the observer.
     """
     with enrolled(state_dir, url, names) as office:
         files = office.authority.files

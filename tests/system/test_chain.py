@@ -123,15 +123,13 @@ async def test_a_broker_that_is_not_there_is_named(centre: Centre, state_dir: Pa
 
 async def test_a_forged_receipt_settles_nothing(centre: Centre, state_dir: Path) -> None:
     """Somebody with the broker in hand answers in the agent's place; only the agent's own key counts."""
-    files = centre.office.authority.files
-    agent = Issued(files.agent_certificate, files.agent_tls_key)
     async with kiosk(state_dir, identity.load(centre.identity_dir)) as ours:
         await ours.until(lambda: ours.line.link.is_up, "the link")
         seq = ours.write()
         forged = receipts.Receipt(device=DEVICE, epoch=ours.outbox.epoch, upto=seq, at=service.now())
         stranger = authority.establish(state_dir / "stranger", (), service.now()).receipt_key
         own = centre.office.authority.receipt_key
-        speaker = await asyncio.to_thread(Speaker, centre.broker, files.ca, agent, client_id="sync-agent")
+        speaker = await asyncio.to_thread(centre.observer)
         topic = topics.down(Tenant("xz"), DEVICE, topics.Down.RECEIPT)
         for key, after in ((stranger, State.WAITING), (own, State.RECEIVED)):
             await asyncio.to_thread(speaker.say, topic, receipts.write(forged, key))
@@ -171,11 +169,10 @@ async def test_a_megabyte_of_noise_is_cut_off_by_the_broker_and_records_still_fl
 
 async def test_what_crosses_the_wire_fits_the_published_schemas(centre: Centre, state_dir: Path) -> None:
     """Listen as the agent would, and hold every message of a real kiosk against the documents."""
-    files, who = centre.office.authority.files, identity.load(centre.identity_dir)
-    agent = Issued(files.agent_certificate, files.agent_tls_key)
+    who = identity.load(centre.identity_dir)
     schemas = {name: jsonschema.Draft202012Validator(schema) for name, schema in documents.schemas().items()}
     heard: set[Up] = set()
-    ear = await asyncio.to_thread(Speaker, centre.broker, files.ca, agent, client_id="sync-agent")
+    ear = await asyncio.to_thread(centre.observer)
     await asyncio.to_thread(ear.subscribe, topics.every_up(Tenant("xz")))
     async with kiosk(state_dir, who) as ours:
         ours.write()

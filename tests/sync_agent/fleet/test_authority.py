@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from sync_agent.contract.receipts import Receipt, read, write
 from sync_agent.contract.suites import INTL_1
 from sync_agent.contract.topics import DeviceId
-from sync_agent.fleet.authority import AGENT, AuthorityFault, BadRequest, Files, Revoked, establish, load, session_name
+from sync_agent.fleet.authority import RESERVED, AuthorityFault, BadRequest, Files, Revoked, establish, load, session_name
 from sync_agent.fleet.keyring import own_key
 
 NOW = datetime.now(UTC)  # openssl judges by the real clock
@@ -44,7 +44,7 @@ def test_what_it_signs_holds_for_its_purpose_and_no_other(state_dir: Path) -> No
     device.write_text(authority.sign_device(request(), DEVICE, 90, NOW).pem)
     files = authority.files
     assert openssl_verdict(files, files.broker_certificate, "sslserver") == "ok"
-    assert openssl_verdict(files, files.agent_certificate, "sslclient") == "ok"
+    assert openssl_verdict(files, files.door_certificate, "sslserver") == "ok"
     assert openssl_verdict(files, device, "sslclient") == "ok"
     assert "purpose" in openssl_verdict(files, device, "sslserver")
 
@@ -126,13 +126,13 @@ def test_its_keys_sign_receipts_and_open_what_is_sealed(state_dir: Path) -> None
     [
         (request("kiosk-2"), DEVICE),
         (request(curve=ec.SECP384R1()), DEVICE),
-        (request(AGENT), AGENT),
+        (request(RESERVED), RESERVED),
         (request(session_name(7)), session_name(7)),
         (request("sync-agent-99"), "sync-agent-99"),
         ("no request", DEVICE),
         ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", DEVICE),
     ],
-    ids=["other name", "other curve", "the agent's name", "a session's name", "nearly one", "no PEM", "PEM of nothing"],
+    ids=["other name", "other curve", "the sessions' name", "a session's name", "nearly one", "no PEM", "PEM of nothing"],
 )
 def test_a_request_that_does_not_fit_is_not_signed(state_dir: Path, csr: str, device: DeviceId) -> None:
     with pytest.raises(BadRequest):
@@ -178,7 +178,7 @@ def test_each_shard_has_a_certificate_of_its_own_that_holds_and_is_made_new_befo
 def test_no_device_may_have_the_name_of_a_shards_session(state_dir: Path) -> None:
     authority = establish(state_dir / "keys", [], NOW)
     name = DeviceId(session_name(63))
-    with pytest.raises(BadRequest, match="sync agent itself"):
+    with pytest.raises(BadRequest, match="kept for the sync agent"):
         authority.sign_device(request(name), name, 90, NOW)
     beyond = DeviceId("sync-kiosk-64")
     assert "BEGIN CERTIFICATE" in authority.sign_device(request(beyond), beyond, 90, NOW).pem

@@ -22,10 +22,11 @@ from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
 from sync_agent.registry.protect import Vault
 from sync_agent.settings import BrokerSettings, Settings
-from system.services.broker import Mosquitto
 from system.services.process import free_port
+from tests import observer
 from tests.certificates import Issued
 from tests.mqtt import Speaker
+from tests.observer import OBSERVER, Observed
 
 pytestmark = pytest.mark.broker
 DEVICE, OTHER = DeviceId("kiosk-1"), DeviceId("kiosk-2")
@@ -42,7 +43,7 @@ class Site:
         migrate(self.database.engine)
         self.refresh()
         files = self.authority.files
-        self.broker = Mosquitto(
+        self.broker = Observed(
             folder / "mosquitto",
             ca=files.ca,
             certificate=files.broker_certificate,
@@ -110,15 +111,15 @@ def test_a_revoked_device_that_is_connected_loses_its_session_and_does_not_come_
 
 def test_what_was_queued_for_an_evicted_device_is_gone(site: Site) -> None:
     wallet, topic = site.enrol(DEVICE), "rz/1/xz/dn/kiosk-1/rcpt"
-    agent = Issued(site.authority.files.agent_certificate, site.authority.files.agent_tls_key)
+    own = observer.certify(site.settings.keys_dir, site.folder)
     with site.connect(wallet) as speaker:
         speaker.subscribe(topic)
     eviction.evict(site.authority, DEVICE, site.settings.broker, site.now())
-    with Speaker(site.broker, site.authority.files.ca, agent, client_id="sync-agent") as centre:
+    with Speaker(site.broker, site.authority.files.ca, own, client_id=OBSERVER) as centre:
         centre.say(topic, b"for nobody")
     with site.connect(wallet) as speaker:
         speaker.subscribe(topic)
-        with Speaker(site.broker, site.authority.files.ca, agent, client_id="sync-agent") as centre:
+        with Speaker(site.broker, site.authority.files.ca, own, client_id=OBSERVER) as centre:
             centre.say(topic, b"for the session after")
         assert speaker.hear() == (topic, b"for the session after")
 

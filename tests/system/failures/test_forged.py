@@ -6,8 +6,8 @@ A stranger's signature is in tests/system/test_chain.py, forged and replayed tru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,23 +20,10 @@ from sync_agent.contract import receipts, topics
 from sync_agent.contract.receipts import Receipt
 from sync_agent.contract.topics import Down, Up
 from system.services.broker import Mosquitto
-from tests.certificates import Issued
 from tests.mqtt import Speaker
 from tests.system.centre import DEVICE, HASTY, Centre, Kiosk, kiosk, opened
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
-
-
-@asynccontextmanager
-async def in_the_agents_place(centre: Centre) -> AsyncIterator[Speaker]:
-    """Somebody who has the broker in hand and speaks where the agent does."""
-    files = centre.office.authority.files
-    own = Issued(files.agent_certificate, files.agent_tls_key)
-    speaker = await asyncio.to_thread(Speaker, centre.broker, files.ca, own, client_id="sync-agent")
-    try:
-        yield speaker
-    finally:
-        speaker.close()
 
 
 async def told(ours: Kiosk, speaker: Speaker, who: identity.Identity, message: bytes) -> None:
@@ -59,11 +46,12 @@ async def test_a_receipt_settles_only_what_it_is_for(
     centre: Centre, state_dir: Path, change: dict[str, str], after: State
 ) -> None:
     who = identity.load(centre.identity_dir)
-    async with kiosk(state_dir, who) as ours, in_the_agents_place(centre) as speaker:
+    async with kiosk(state_dir, who) as ours:
         await ours.until(lambda: ours.line.link.is_up, "the link")
         seq = ours.write()
         receipt = Receipt(device=DEVICE, epoch=ours.outbox.epoch, upto=seq, at=service.now()).model_copy(update=change)
-        await told(ours, speaker, who, receipts.write(receipt, centre.office.authority.receipt_key))
+        with await asyncio.to_thread(centre.observer) as speaker:
+            await told(ours, speaker, who, receipts.write(receipt, centre.office.authority.receipt_key))
         assert ours.outbox.progress(seq).state is after
 
 
@@ -75,7 +63,7 @@ async def test_an_old_receipt_said_again_takes_nothing_back(centre: Centre, stat
             await ours.until_answered(ours.write())
             await ours.until_answered(ours.write())
         old = Receipt(device=DEVICE, epoch=ours.outbox.epoch, upto=0, gaps=((1, 2),), reconciles="long-ago", at=service.now())
-        async with in_the_agents_place(centre) as speaker:
+        with await asyncio.to_thread(centre.observer) as speaker:
             await told(ours, speaker, who, receipts.write(old, centre.office.authority.receipt_key))
         assert [row[3].state for row in ours.outbox.listing()] == [State.ANSWERED, State.ANSWERED]
 

@@ -86,16 +86,11 @@ async def test_forged_and_old_trust_lists_change_nothing_and_the_forged_one_is_a
     stranger = OKPKey.generate_key("Ed25519")
     body = Trust(device=DEVICE, number=99, at=now, **newest.body)
     topic = topics.down(Tenant("xz"), DEVICE, Down.TRUST)
-    shard = topics.shard(DEVICE)
-    office.authority.certify_sessions(now)
-    files = office.authority.files
-    own = Issued(files.session_certificate(shard), files.agent_tls_key)
     async with whole_kiosk(state_dir, wallet) as ours:
         await ours.until(lambda: ours.line.link.is_up, "the link")
 
         async def tell(*messages: bytes) -> None:
-            name = f"sync-agent-{shard:02d}"
-            with await asyncio.to_thread(Speaker, centre.broker, files.ca, own, client_id=name) as speaker:
+            with await asyncio.to_thread(centre.observer) as speaker:
                 for message in messages:
                     await asyncio.to_thread(speaker.say, topic, message)
 

@@ -11,12 +11,13 @@ import pytest
 
 from sync_agent.contract import topics
 from sync_agent.contract.topics import DeviceId, Down, Tenant, Up
-from sync_agent.fleet.authority import AGENT, session_name
+from sync_agent.fleet.authority import session_name
 from system.mosquitto import MAX_PACKET_BYTES
 from system.services.broker import Mosquitto
 from system.services.process import ServiceFailed
 from tests.certificates import Authority
 from tests.mqtt import Speaker
+from tests.observer import OBSERVER
 
 pytestmark = pytest.mark.broker
 
@@ -27,24 +28,24 @@ RECORD_OF_TWO = topics.up(TENANT, TWO, Up.RECORD)
 
 
 @pytest.fixture
-def agent(broker: Mosquitto, authority: Authority) -> Iterator[Speaker]:
-    """The sync agent, listening to all devices of the tenant."""
-    with Speaker(broker, authority.ca, authority.issue(AGENT), client_id=AGENT) as speaker:
+def observer(broker: Mosquitto, authority: Authority) -> Iterator[Speaker]:
+    """In the sync agent's place, listening to all devices of the tenant."""
+    with Speaker(broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER) as speaker:
         speaker.subscribe(topics.every_up(TENANT))
         yield speaker
 
 
-def test_a_device_is_let_in_and_the_sync_agent_hears_it(broker: Mosquitto, authority: Authority, agent: Speaker) -> None:
+def test_a_device_is_let_in_and_is_heard(broker: Mosquitto, authority: Authority, observer: Speaker) -> None:
     with Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as device:
         assert device.was_let_in
         device.say(RECORD_OF_ONE, b"a record")
-        assert agent.hear() == (RECORD_OF_ONE, b"a record")
+        assert observer.hear() == (RECORD_OF_ONE, b"a record")
 
 
-def test_a_device_hears_what_the_sync_agent_tells_it(broker: Mosquitto, authority: Authority, agent: Speaker) -> None:
+def test_a_device_hears_what_it_is_told(broker: Mosquitto, authority: Authority, observer: Speaker) -> None:
     with Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as device:
         device.subscribe(topics.down(TENANT, ONE, Down.RECEIPT))
-        agent.say(topics.down(TENANT, ONE, Down.RECEIPT), b"a receipt")
+        observer.say(topics.down(TENANT, ONE, Down.RECEIPT), b"a receipt")
         assert device.hear() == (topics.down(TENANT, ONE, Down.RECEIPT), b"a receipt")
 
 
@@ -92,10 +93,10 @@ def test_a_device_cannot_take_the_place_of_another_by_its_client_id(broker: Mosq
         victim.subscribe(topics.down(TENANT, TWO, Down.RECEIPT))
         with (
             Speaker(broker, authority.ca, authority.issue(ONE), client_id=TWO) as thief,
-            Speaker(broker, authority.ca, authority.issue(AGENT), client_id=AGENT) as agent,
+            Speaker(broker, authority.ca, authority.issue(OBSERVER), client_id=OBSERVER) as observer,
         ):
             assert thief.was_let_in  # under its own name, whatever it calls itself
-            agent.say(topics.down(TENANT, TWO, Down.RECEIPT), b"a receipt")
+            observer.say(topics.down(TENANT, TWO, Down.RECEIPT), b"a receipt")
             assert victim.hear()[1] == b"a receipt"
         with Speaker(broker, authority.ca, authority.issue(TWO), client_id="any") as again:
             assert again.was_let_in
@@ -103,7 +104,7 @@ def test_a_device_cannot_take_the_place_of_another_by_its_client_id(broker: Mosq
 
 
 def test_what_a_device_says_on_another_devices_topic_is_dropped_though_acknowledged(
-    broker: Mosquitto, authority: Authority, agent: Speaker
+    broker: Mosquitto, authority: Authority, observer: Speaker
 ) -> None:
     own = authority.issue(ONE)
     with Speaker(broker, authority.ca, own, client_id=ONE) as device:
@@ -111,14 +112,14 @@ def test_what_a_device_says_on_another_devices_topic_is_dropped_though_acknowled
         device.wait_until_cut_off()
     with Speaker(broker, authority.ca, own, client_id=ONE) as device:
         device.say(RECORD_OF_ONE, b"its own")
-        assert agent.hear() == (RECORD_OF_ONE, b"its own")
+        assert observer.hear() == (RECORD_OF_ONE, b"its own")
 
 
-def test_a_device_cannot_listen_to_another(broker: Mosquitto, authority: Authority, agent: Speaker) -> None:
+def test_a_device_cannot_listen_to_another(broker: Mosquitto, authority: Authority, observer: Speaker) -> None:
     with Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as device:
         device.subscribe("rz/1/#")
-        agent.say(topics.down(TENANT, TWO, Down.RECEIPT), b"for another")
-        agent.say(topics.down(TENANT, ONE, Down.RECEIPT), b"for it")
+        observer.say(topics.down(TENANT, TWO, Down.RECEIPT), b"for another")
+        observer.say(topics.down(TENANT, ONE, Down.RECEIPT), b"for it")
         assert device.hear()[1] == b"for it"
 
 
@@ -142,7 +143,7 @@ def test_the_session_of_a_shard_hears_that_shard_alone_and_may_answer_every_devi
 
 
 def test_a_packet_above_the_limit_ends_the_connection_and_disturbs_nobody(
-    broker: Mosquitto, authority: Authority, agent: Speaker
+    broker: Mosquitto, authority: Authority, observer: Speaker
 ) -> None:
     with (
         Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as noisy,
@@ -152,18 +153,19 @@ def test_a_packet_above_the_limit_ends_the_connection_and_disturbs_nobody(
         noisy.send(RECORD_OF_ONE, bytes(1_000_000))
         noisy.wait_until_cut_off()
         quiet.say(RECORD_OF_TWO, b"a record")
-        assert [len(agent.hear()[1]), agent.hear()[1]] == [MAX_PACKET_BYTES // 2, b"a record"]
+        assert [len(observer.hear()[1]), observer.hear()[1]] == [MAX_PACKET_BYTES // 2, b"a record"]
 
 
 def test_what_waits_in_a_session_outlives_a_clean_restart(broker: Mosquitto, authority: Authority) -> None:
-    own = authority.issue(AGENT)
-    with Speaker(broker, authority.ca, own, client_id=AGENT, keeps_session=True) as agent:
-        agent.subscribe(topics.every_up(TENANT))
+    name = session_name(topics.shard(ONE))
+    own = authority.issue(name)
+    with Speaker(broker, authority.ca, own, client_id=name, keeps_session=True) as agent:
+        agent.subscribe(topics.of_shard(TENANT, topics.shard(ONE)))
     with Speaker(broker, authority.ca, authority.issue(ONE), client_id=ONE) as device:
         device.say(RECORD_OF_ONE, b"a record")
     broker.stop()
     broker.start()
-    with Speaker(broker, authority.ca, own, client_id=AGENT, keeps_session=True) as agent:
+    with Speaker(broker, authority.ca, own, client_id=name, keeps_session=True) as agent:
         assert agent.hear() == (RECORD_OF_ONE, b"a record")
 
 

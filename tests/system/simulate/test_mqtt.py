@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_agent.contract import topics
+from sync_agent.contract.topics import Down, Tenant
 from system.services.broker import Mosquitto
 from system.simulate.mqtt import Connection, Door, NotLetIn, packet, split
 from tests.certificates import Authority, Issued
+from tests.observer import OBSERVER
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 50))
@@ -46,9 +49,9 @@ def door(broker: Mosquitto, authority: Authority, own: Issued) -> Door:
 @pytest.mark.broker
 async def test_what_is_published_is_acknowledged_and_heard(broker: Mosquitto, authority: Authority) -> None:
     heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-    way = door(broker, authority, authority.issue("sync-agent"))
-    topic = "rz/1/xz/dn/sync-agent/rcpt"
-    connection = await Connection.open(way, "sync-agent", lambda topic, payload: heard.put_nowait((topic, payload)))
+    way = door(broker, authority, authority.issue(OBSERVER))
+    topic = topics.down(Tenant("xz"), OBSERVER, Down.RECEIPT)
+    connection = await Connection.open(way, OBSERVER, lambda topic, payload: heard.put_nowait((topic, payload)))
     await connection.subscribe(topic)
     large = bytes(200_000)
     async with asyncio.timeout(10):
@@ -59,15 +62,15 @@ async def test_what_is_published_is_acknowledged_and_heard(broker: Mosquitto, au
 
 @pytest.mark.broker
 async def test_a_killed_broker_ends_the_connection_and_what_was_under_way(broker: Mosquitto, authority: Authority) -> None:
-    way = door(broker, authority, authority.issue("sync-agent"))
-    connection = await Connection.open(way, "sync-agent", lambda _topic, _payload: None)
+    way = door(broker, authority, authority.issue(OBSERVER))
+    connection = await Connection.open(way, OBSERVER, lambda _topic, _payload: None)
     broker.kill()
     async with asyncio.timeout(10):
         await connection.ended.wait()
         with pytest.raises(OSError):  # refused, whatever the system calls it
-            await Connection.open(way, "sync-agent", lambda _topic, _payload: None)
+            await Connection.open(way, OBSERVER, lambda _topic, _payload: None)
     with pytest.raises(NotLetIn):
-        await connection.subscribe("rz/1/xz/dn/sync-agent/rcpt")
+        await connection.subscribe(topics.down(Tenant("xz"), OBSERVER, Down.RECEIPT))
 
 
 @pytest.mark.broker
