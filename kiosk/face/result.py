@@ -59,6 +59,29 @@ class Glimpse:
     passive: float | None = None
 
 
+class Ask(StrEnum):
+    """What the person is asked to do, as they see it themselves in the mirrored preview."""
+
+    STRAIGHT = "straight"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a comparison stands, for whoever shows it.
+
+    Attributes:
+        ask: what the person is to do now.
+        glimpse: the frame judged last; None before the first.
+        progress: how far the whole is, 0 to 1.
+    """
+
+    ask: Ask
+    glimpse: Glimpse | None
+    progress: float
+
+
 class FaceFault(Exception):
     """The face worker cannot work. Code FACE-01: not running; FACE-02: model file missing or not the one it should be."""
 
