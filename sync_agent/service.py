@@ -72,16 +72,17 @@ def office(settings: Settings) -> Iterator[Office]:
         AuthorityFault: there are no keys yet (`sync-agent device init`).
     """
     own = authority.load(settings.keys_dir)
-    with _registry(settings) as database:
+    with _registry(settings, new_agent_id()) as database:
         migrate(database.engine)
         yield Office(settings, own, database)
 
 
 @contextmanager
-def _registry(settings: Settings) -> Iterator[Database]:
+def _registry(settings: Settings, name: str) -> Iterator[Database]:
     database = Database(
         settings.database_url,
         vault_at(settings.keys_dir / DATA_KEY),
+        name=name,
         pool=settings.database.pool,
         busy_s=settings.database.busy_s,
     )
@@ -147,7 +148,7 @@ def judge(settings: Settings, agent: str) -> Iterator[Judge]:
     """Open the judge of what one agent holds, with keys and registry of its own: in its own process."""
     own = authority.load(settings.keys_dir)
     desk = answers.Office(Tenant(settings.tenant), lambda: own.receipt_key, now)
-    with _registry(settings) as database:
+    with _registry(settings, agent) as database:
         yield Judge(
             database,
             RuleBook.of(settings.rules),
@@ -172,7 +173,7 @@ def ingest(at: Office) -> Iterator[Ingest]:
         key=files.agent_tls_key,
     )
     sessions = Sessions(access, files, tenant, lambda: held.is_sure, now)
-    held = Leases(at.database, new_agent_id(), sessions.hold)
+    held = Leases(at.database, at.database.name, sessions.hold)
     desk = answers.Office(tenant, lambda: at.authority.receipt_key, now)
     verifiers = Verifiers(settings.verifiers)
     clerk = Clerk(at.database, desk, verifiers, held.fence)

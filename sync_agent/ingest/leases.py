@@ -4,6 +4,7 @@ Each agent renews its leases and takes its fair share of those that are free or 
 Every taking raises the shard's fence number. A transaction that writes for a shard first compares that number (`Leases.fence`):
 an agent that slept through the end of its lease writes nothing. On PostgreSQL a comparison holds off a taking until its
 transaction has ended, but no renewal: key-share locks let updates pass that leave the key alone. SQLite has one writer at a time.
+Whoever takes what ran out first ends its holder's connections: frozen in such a transaction it would hold off a taking for ever.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from sync_agent.contract.topics import SHARDS
 from sync_agent.fleet.agents import TTL
-from sync_agent.registry.database import Database, clock
+from sync_agent.registry.database import Database, clock, end_connections
 from sync_agent.registry.tables import LiveAgent, Shard
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ def fence(session: Session, agent: str, shards: Iterable[int], known: Mapping[in
 
 
 def new_agent_id() -> str:
-    """Return a name for this process that no other has: host, process id, something random; at most 64 characters."""
+    """Return a name for this process that no other has: host, process id, something random; at most 63 characters."""
     return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
@@ -240,6 +241,7 @@ class Leases:
         """Take shards nobody holds. One that another agent is taking, or still writes for, is left for the next turn."""
         with self._database.write() as session:
             now = clock(session)
+            self._end_silent(session, now)
             free = select(Shard).where(_is_free(now)).order_by(Shard.number).limit(most).with_for_update(skip_locked=True)
             rows = session.scalars(free).all()
             for row in rows:
@@ -248,6 +250,19 @@ class Leases:
         if taken:
             self._tell(self._fences | taken)
             log.info("leases.taken", shards=sorted(taken), held=len(self._fences))
+
+    def _end_silent(self, session: Session, now: datetime) -> None:
+        """End the connections of agents whose leases ran out: frozen in a transaction they would keep their shards for ever.
+
+        The lock, which what they write for a shard lets pass, holds off a renewal: who is ended is silent to this moment.
+        """
+        ran_out = select(Shard.owner).where(Shard.expires_at < now, Shard.owner != self.agent)
+        owners = session.scalars(ran_out.with_for_update(key_share=True, skip_locked=True))
+        if silent := {owner for owner in owners if owner is not None}:
+            end_connections(session, silent)
+            log.warning(
+                "leases.silent", agents=sorted(silent), todo="none, their shards are taken over; see why they were silent"
+            )
 
     def _free(self, session: Session, shards: Iterable[int]) -> None:
         mine = update(Shard).where(Shard.owner == self.agent, Shard.number.in_(list(shards)))

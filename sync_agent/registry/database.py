@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
@@ -24,21 +24,34 @@ WRITES: Final = "registry_writes"
 IDLE_S: Final = 10
 """PostgreSQL ends a transaction in which nothing was asked for so long, seconds."""
 
+_END: Final = text(
+    "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+    "WHERE application_name IN :names AND datname = current_database() AND usename = current_user"
+).bindparams(bindparam("names", expanding=True))
+"""PostgreSQL, section 9.28.2: ends sessions of the same role, which needs no privilege, and waits for up to a second for each."""
+
 
 class Database:
-    """The way to the registry. One object a process; may be used from any thread."""
+    """The way to the registry. One object a process; may be used from any thread.
 
-    def __init__(self, url: str, vault: Vault, *, pool: int = 5, busy_s: float = 5.0) -> None:
+    Attributes:
+        name: what PostgreSQL calls its connections.
+    """
+
+    def __init__(self, url: str, vault: Vault, *, name: str = "", pool: int = 5, busy_s: float = 5.0) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             url: for SQLAlchemy; `sqlite:///FILE` or `postgresql+psycopg://...`.
             vault: seals the personal columns.
+            name: by which others can end its connections (`end_connections`); ASCII, at most 63 characters.
             pool: connections kept open, PostgreSQL only.
             busy_s: how long SQLite waits for another writer, seconds.
         """
         # Both hide the parameters of a failed statement: they may be personal.
-        self.engine = _sqlite(url, busy_s) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url, pool)
+        is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.name = name
+        self.engine = _sqlite(url, busy_s) if is_sqlite else _postgresql(url, pool, name)
         self._writing = self.engine.execution_options(**{WRITES: True})
         vault.attach(self.engine)
 
@@ -74,10 +87,24 @@ def clock(session: Session) -> datetime:
     return datetime.fromisoformat(session.scalars(select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now"))).one())
 
 
-def _postgresql(url: str, pool: int) -> Engine:
-    # A process that is stopped in the middle of a transaction must not keep its locks from the others for ever.
+def end_connections(session: Session, names: Collection[str]) -> None:
+    """End the connections of other processes by their names, whatever they are at; what they had not committed is undone.
+
+    On SQLite, where a process that is stopped has no connection to end, nothing happens.
+
+    Args:
+        session: a transaction on the same database.
+        names: not that of the transaction's own connection.
+    """
+    if names and session.get_bind().dialect.name == "postgresql":
+        session.execute(_END, {"names": list(names)})
+
+
+def _postgresql(url: str, pool: int, name: str) -> Engine:
+    # A process that is stopped in the middle of a transaction must not keep its locks from the others for ever. (In the middle of
+    # a COPY or of an answer it is not idle to the server: see `end_connections`.)
     options = f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_S}s"
-    access = {"connect_timeout": 5, "options": options}
+    access = {"connect_timeout": 5, "options": options, "application_name": name}
     engine = create_engine(url, pool_size=pool, pool_pre_ping=True, hide_parameters=True, connect_args=access)
 
     @event.listens_for(engine, "handle_error")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import OperationalError
 
 from sync_agent.contract.topics import SHARDS
 from sync_agent.fleet.agents import TTL
 from sync_agent.ingest import leases
 from sync_agent.ingest.leases import Leases, LostShard, fair_share, new_agent_id
 from sync_agent.registry.database import Database
+from sync_agent.registry.migrations import migrate
+from sync_agent.registry.protect import Vault
 from sync_agent.registry.tables import LiveAgent, Shard
+from tests.sync_agent.conftest import DATA_KEY
 
 ALL = frozenset(range(SHARDS))
 WITHIN_S = 10.0
@@ -190,6 +197,88 @@ def test_who_compares_while_a_taking_is_in_flight_waits_for_it_and_has_lost(
     assert outcome == [{7}]
 
 
+@contextmanager
+def named(url: str, name: str) -> Iterator[Database]:
+    """The registry as another process has it."""
+    database = Database(url, Vault(DATA_KEY), name=name)
+    migrate(database.engine)
+    yield database
+    database.close()
+
+
+def writes_in_a_copy(database: Database, holder: Leases, number: int, meanwhile: Callable[[], None]) -> None:
+    """Write for a shard, and be out of action for a while in the middle of a COPY."""
+    with database.write() as session:
+        holder.fence(session, [number])
+        session.execute(text("CREATE TEMPORARY TABLE piece (number int4) ON COMMIT DROP"))
+        driver: Any = session.connection().connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy("COPY piece FROM STDIN") as copy:
+            copy.write_row((1,))
+            meanwhile()
+            copy.write_row((2,))
+
+
+@pytest.mark.postgres
+def test_an_agent_that_froze_in_a_copy_is_ended_by_whoever_takes_over_and_recovers(postgres_url: str) -> None:
+    with named(postgres_url, "one") as frozen, named(postgres_url, "two") as awake:
+        one, two = Leases(frozen, "one", lambda shards: None), Leases(awake, "two", lambda shards: None)
+        one.turn()
+
+        def takes_over() -> None:
+            silent_for_too_long(awake, "one")
+            two.turn()
+            assert two.held == ALL
+
+        with pytest.raises((psycopg.OperationalError, OperationalError)):
+            writes_in_a_copy(frozen, one, 7, takes_over)
+        with pytest.raises(LostShard):
+            writes(frozen, one, 7)
+        one.turn()
+        two.turn()
+        one.turn()
+        assert (len(one.held), len(two.held)) == (32, 32)
+
+
+@pytest.mark.postgres
+def test_without_being_ended_it_would_keep_its_shard(postgres_url: str) -> None:
+    """The control: the same, but nobody knows its connections."""
+    with named(postgres_url, "") as frozen, named(postgres_url, "two") as awake:
+        one, two = Leases(frozen, "one", lambda shards: None), Leases(awake, "two", lambda shards: None)
+        one.turn()
+
+        def takes_over() -> None:
+            silent_for_too_long(awake, "one")
+            two.turn()
+            assert two.held == ALL - {7}
+
+        writes_in_a_copy(frozen, one, 7, takes_over)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("has_run_out", [False, True])
+def test_an_agent_that_is_only_slow_is_not_ended(postgres_url: str, has_run_out: bool) -> None:
+    with named(postgres_url, "one") as slow, named(postgres_url, "two") as other, named(postgres_url, "three") as third:
+        one, two = Leases(slow, "one", lambda shards: None), Leases(other, "two", lambda shards: None)
+        three = Leases(third, "three", lambda shards: None)
+        one.turn()
+        three.turn()
+        one.turn()
+        three.turn()
+        assert three.held == ALL - one.held
+
+        def another_comes() -> None:
+            if has_run_out:  # but a sign comes before anybody looks: its leases are its own again
+                silent_for_too_long(other, "one")
+                one.turn()
+            silent_for_too_long(other, "three")
+            two.turn()
+            assert two.held == three.held, "the silent one's are taken"
+
+        (number, *_) = one.held
+        writes_in_a_copy(slow, one, number, another_comes)
+        writes(slow, one, number)
+
+
 def test_every_process_has_a_name_of_its_own() -> None:
     assert new_agent_id() != new_agent_id()
-    assert len(new_agent_id()) <= 64
+    assert len(new_agent_id()) <= 63

@@ -18,7 +18,7 @@ import pytest
 import uuid_utils
 from joserfc.jwk import OKPKey
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from sync_agent import service
 from sync_agent.contract import envelope, topics
@@ -46,6 +46,11 @@ on_postgresql = pytest.mark.parametrize("database_url", [_postgresql, _sqlite], 
 _postgresql_long = pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.long])
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite", _postgresql_long], indirect=True)
 """Each runs on one of the two always, and on the other with all the long ones."""
+
+IN_A_COPY: Final = text(
+    "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE :name AND state = 'active' AND wait_event = 'ClientRead' "
+    "AND query LIKE 'COPY record %'"
+)
 
 CASE: Final = Case(site="site-1", step="face", cause=Cause.HELP)
 
@@ -125,6 +130,17 @@ class Hall:
         with self.office.database.read() as session:
             lines = agents.look(session).lines
         return next((len(line.shards) for line in lines if f"-{agent.pid}-" in line.id), 0)
+
+    def is_stopped_in_a_copy(self, agent: Process) -> bool:
+        """Stop an agent; unless it is filling the ledger at this moment, let it go on."""
+        agent.signal(SIGSTOP)
+        for _ in range(2):  # the server may have all of it, and be at the end of it
+            with self.office.database.read() as session:
+                if not session.scalar(IN_A_COPY, {"name": f"%-{agent.pid}-%"}):
+                    agent.signal(SIGCONT)
+                    return False
+                session.execute(text("SELECT pg_sleep(0.1)"))
+        return True
 
     def taken(self) -> int:
         """How many records the ledger holds."""
@@ -212,6 +228,23 @@ def test_an_agent_that_wakes_up_after_its_lease_writes_nothing_and_gets_its_shar
     awake, again = after.index("lost"), after.index("leases.taken")  # leases.lost or ingest.shards-lost
     assert "fresh=" not in after[:awake]  # nothing of what had waited was written
     assert awake < again
+
+
+@pytest.mark.long
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_shards_of_an_agent_that_froze_in_a_copy_are_taken_over(hall: Hall) -> None:
+    one = hall.agent()
+    two = hall.agent()
+    until(lambda: (hall.held_by(one), hall.held_by(two)) == (32, 32), "sharing")
+    feed = Feed(hall.hub, hall.office)
+    with feed:
+        until(lambda: hall.taken() > 50, "taking records")
+        until(lambda: hall.is_stopped_in_a_copy(one), "stopping in a COPY", 30.0)
+        until(lambda: hall.held_by(two) == 64, "the taking over", MOVED_S)
+        one.signal(SIGCONT)
+        until(lambda: (hall.held_by(one), hall.held_by(two)) == (32, 32), "sharing again")
+    hall.all_is_there_once(feed)
 
 
 @on_sqlite
