@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from sync_agent.contract import logs
 from sync_agent.contract.codes import Fault
 from sync_agent.ingest.check import Bad, Claim, Entry, verify
 
@@ -152,10 +154,14 @@ def _send(worker: _Worker, piece: Sequence[Claim]) -> None:
 
 def _work(pipe: Connection) -> None:
     """Verify what comes, in a process of its own, until the pipe is closed."""
+    logs.set_up("sync-agent")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started it stops it
-    while True:
-        try:
+    try:
+        while True:
             claims: list[Claim] = pipe.recv()
-        except EOFError:
-            return
-        pipe.send([verify(claimed) for claimed in claims])
+            pipe.send([verify(claimed) for claimed in claims])
+    except (EOFError, BrokenPipeError):
+        return  # the agent wants no more of it, or is gone
+    except Exception:  # the edge of the process, whose own words could hold what is personal
+        log.exception("verifier.failed", code="ING-07", todo="none, it is replaced and the message set aside; report it")
+        sys.exit(1)

@@ -14,7 +14,7 @@ from sync_agent.contract.codes import Fault
 from sync_agent.contract.suites import INTL_1
 from sync_agent.ingest.check import Bad, Claim, Entry
 from sync_agent.ingest.verifiers import PIECE, Found, Verifiers
-from tests.sync_agent.ingest.centre import DEVICE, TENANT, Centre
+from tests.sync_agent.ingest.centre import DEVICE, HOLDER, TENANT, Centre
 
 
 @pytest.fixture
@@ -88,6 +88,25 @@ def test_what_no_verifier_survives_is_set_aside_alone(two: Verifiers, claims: li
     (bad,) = found[3]
     assert isinstance(bad, Bad)
     assert (bad.fault, bad.device) == (Fault.INTERNAL, None)
+
+
+def test_a_verifier_that_fails_says_where_and_not_at_what(capfd: pytest.CaptureFixture[str], claims: list[Claim]) -> None:
+    verifiers = Verifiers(1)
+    verifiers.start()
+    found = verifiers.verify([Claim(TENANT, DEVICE, "kid", "x", _Unfit(b"")), claims[1]])
+    verifiers.stop()
+    assert [type(one) for (one,) in found] == [Bad, Entry]
+    said = capfd.readouterr().err
+    assert "verifier.failed" in said
+    assert "ValueError" in said
+    assert HOLDER.number not in said
+
+
+class _Unfit(bytes):
+    """A message whose arrival raises what names a person."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return int, (f"{HOLDER.number} of {HOLDER.name}",)
 
 
 class _Deadly(bytes):
