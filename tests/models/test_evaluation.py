@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from models.evaluation import Attack, Band, Evaluation, Group, Incomparable, LivenessFigures, Point, Rate, worse
+from sync_agent.contract.kinds import Condition, Scoring
+
+
+def rate(events: int, trials: int = 1000) -> Rate:
+    value = events / trials
+    return Rate(events=events, trials=trials, low=max(0.0, value - 0.02), high=min(1.0, value + 0.02))
+
+
+def points(refused: int, *fmrs: float) -> tuple[Point, ...]:
+    return tuple(Point(fmr=fmr, threshold=0.4, fnmr=rate(refused), frr=rate(refused)) for fmr in fmrs)
+
+
+def band(accepted: int = 1) -> Band:
+    return Band(accept_at=0.4, fmr=rate(accepted), frr=rate(100))
+
+
+def evaluation(refused: int = 200, /, **changes: object) -> Evaluation:
+    values = {
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+        "pack": "some",
+        "pack_sha256": "a" * 64,
+        "condition": Condition.CHIP,
+        "scoring": Scoring.EUCLIDEAN,
+        "pairs_sha256": "b" * 64,
+        "genuine": 1000,
+        "impostor": 1000,
+        "identities": 90,
+        "failure_to_acquire": rate(3),
+        "eer": 0.05,
+        "intervals": "made up",
+        "points": points(refused, 1e-2, 1e-3),
+        "band": band(),
+    }
+    return Evaluation.model_validate(values | changes)
+
+
+def test_an_evaluation_is_read_as_it_was_written() -> None:
+    made = evaluation(groups=(Group(name="some", genuine=1, impostor=0, points=()),))
+    assert Evaluation.model_validate_json(made.model_dump_json()) == made
+
+
+@pytest.mark.parametrize(("refused", "is_worse"), [(100, False), (200, False), (220, False), (221, True), (900, True)])
+def test_a_pack_that_refuses_more_than_chance_explains_is_worse(refused: int, is_worse: bool) -> None:
+    assert bool(worse(evaluation(refused), evaluation(200), 1e-3)) == is_worse
+
+
+def test_a_more_lenient_threshold_makes_a_pack_worse_however_many_it_lets_through() -> None:
+    (found,) = worse(evaluation(50, band=band(accepted=22)), evaluation(200), 1e-3)
+    assert found.startswith("strangers accepted")
+    assert not worse(evaluation(50, band=band(accepted=20)), evaluation(200), 1e-3)
+
+
+def test_the_rate_of_the_pack_in_force_decides_and_the_next_laxer_one_where_pairs_are_few() -> None:
+    old = evaluation(points=points(200, 1e-2) + points(500, 1e-3))
+    new = evaluation(points=points(300, 1e-2) + points(400, 1e-3))
+    assert not worse(new, old, 1e-3)
+    assert "FMR 0.01" in worse(new, old, 1e-2)[0]
+    assert not worse(new, old, 5e-4)
+    assert "FMR 0.01" in worse(evaluation(points=points(300, 1e-2)), old, 1e-3)[0]
+
+
+def test_a_group_for_which_it_is_worse_is_enough() -> None:
+    def groups(refused: int, accepted: int) -> tuple[Group, ...]:
+        return (Group(name="over 60", genuine=1000, impostor=1000, points=points(refused, 1e-3), band=band(accepted)),)
+
+    old = evaluation(groups=groups(200, 1))
+    assert not worse(evaluation(groups=groups(200, 1)), old, 1e-3)
+    assert worse(evaluation(100, groups=groups(300, 1)), old, 1e-3)[0].startswith("group over 60: right people refused")
+    assert worse(evaluation(100, groups=groups(200, 90)), old, 1e-3)[0].startswith("group over 60: strangers accepted")
+    with pytest.raises(Incomparable, match="over 60"):
+        worse(evaluation(), old, 1e-3)
+
+
+def test_liveness_counts_where_both_have_figures() -> None:
+    def figures(refused: int, passed: int) -> LivenessFigures:
+        return LivenessFigures(synthetic=True, people_refused=rate(refused), attacks=(Attack(kind="flat", passed=rate(passed)),))
+
+    old = evaluation(liveness=figures(10, 10))
+    assert not worse(evaluation(liveness=figures(10, 10)), old, 1e-3)
+    assert not worse(evaluation(), old, 1e-3)
+    assert worse(evaluation(liveness=figures(50, 10)), old, 1e-3)[0].startswith("living people refused")
+    assert "'flat'" in worse(evaluation(liveness=figures(10, 50)), old, 1e-3)[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pairs_sha256": "c" * 64}, {"condition": Condition.DOCUMENT}, {"points": points(1, 0.5)}, {"points": ()}]
+)
+def test_other_pairs_or_other_rates_cannot_be_compared(changes: dict[str, object]) -> None:
+    worse(evaluation(), evaluation(), 1e-3)
+    with pytest.raises(Incomparable):
+        worse(evaluation(**changes), evaluation(), 1e-3)
+
+
+def test_a_rate_outside_its_interval_is_refused() -> None:
+    Rate(events=1, trials=10, low=0.1, high=0.1)
+    with pytest.raises(ValidationError):
+        Rate(events=2, trials=10, low=0.3, high=0.4)
