@@ -268,7 +268,8 @@ async def test_a_worker_that_cannot_be_made_to_forget_is_ended(
     os.kill(first, signal.SIGSTOP)
     await worker.forget()
     await until(lambda: worker.health.state is PartState.FAILED)
-    assert not Path(f"/proc/{first}/stat").exists() or Path(f"/proc/{first}/stat").read_text().split()[2] == "Z"
+    stat = Path(f"/proc/{first}/stat")
+    await until(lambda: not stat.exists() or stat.read_text().split()[2] == "Z")
 
 
 async def test_answers_of_an_earlier_visit_are_dropped(worker: FaceWorker) -> None:
