@@ -2,7 +2,8 @@
 
 The right person is NASA's portrait of an astronaut (public domain); the impostor is one of the 25 x 25 pixel faces of the
 ``lfw_subset`` array, enlarged. Film and portrait of the right person come from one photograph: what they show is that the path
-works, not how well faces are told apart. The same code always makes the same frames.
+works, not how well faces are told apart. Heads that turn are a photograph with an average head's depth (`head`). The same code
+always makes the same frames.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
+
+from system.simulate import head as heads
+from system.simulate.head import Head, Turn
 
 Image = NDArray[np.uint8]
 
@@ -28,7 +32,22 @@ FPS: Final = 15
 IMPOSTOR: Final = 71
 """Which face of ``lfw_subset`` is the impostor: frontal, sharp for its size, and far from the astronaut's."""
 
+TURN_DEG: Final = 28.0
+"""How far somebody turns their head who is asked to."""
+
+_TURNING: Final = (0.08, 0.26, 0.62, 0.80)
+"""When the head begins to turn, is turned, begins to turn back, looks straight again; fractions of the film."""
+
+_POINTS: Final = {
+    "right": ((200.8, 101.6), (247.2, 102.8), (228.5, 125.0), (204.8, 141.2), (240.8, 141.0)),
+    "impostor": ((63.9, 101.1), (151.7, 96.9), (107.0, 150.9), (78.1, 190.8), (147.7, 188.1)),
+}
+"""Eyes, tip of the nose and corners of the mouth in the two pictures, set by hand."""
+
 _DATA: Any = data  # published without types
+_FACE: Final = 2.2
+"""Width of a face, in distances of the eyes."""
+
 _SEED: Final = 20
 _NOISE: Final = 2.5
 """Standard deviation of the sensor's noise, grey levels."""
@@ -43,12 +62,14 @@ class Actor:
         face_px: width of the face in the frame.
         x: middle of the face, as a fraction of the frame's width.
         y: middle of the face, as a fraction of the frame's height.
+        turns_deg: so far the head is turned once and back; positive to the person's own left, which is the frame's right.
     """
 
     who: str
     face_px: float
     x: float = 0.5
     y: float = 0.48
+    turns_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +97,8 @@ SCENES: Final = {
     "far": Scene((Actor("right", 72),)),
     "dark": Scene((Actor("right", 150),), light=0.18),
     "blurred": Scene((Actor("right", 150),), blur_px=6.0),
+    "right-turns-left": Scene((Actor("right", 150, turns_deg=TURN_DEG),), seconds=5),
+    "right-turns-right": Scene((Actor("right", 150, turns_deg=-TURN_DEG),), seconds=5),
 }
 """The films by name; each becomes NAME.avi."""
 
@@ -83,7 +106,7 @@ SCENES: Final = {
 def make_films(folder: Path) -> None:
     """Make every film that is not there yet, each whole or not at all; films of an older recipe are made anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    recipe = hashlib.sha256(Path(__file__).read_bytes() + Path(heads.__file__).read_bytes()).hexdigest()
     stamp = folder / "recipe"
     is_current = stamp.exists() and stamp.read_text() == recipe
     for name, scene in SCENES.items():
@@ -127,12 +150,43 @@ def still_of(who: str) -> Image:
     return _frame(SCENES[who], 0.0, np.zeros((HEIGHT, WIDTH, 3), dtype=np.float32))
 
 
+def before_camera(picture: Image, points: NDArray[np.float32], phase: float = 0.0) -> Image:
+    """Return a frame without noise in which the person of a photograph sits where those of the films do.
+
+    Args:
+        picture: (height, width, 3) uint8, BGR.
+        points: as `head.Points`, of the photograph before any head in it was turned.
+        phase: of their swaying, radians.
+    """
+    middle = points.mean(axis=0)
+    width = _FACE * float(np.linalg.norm(points[1] - points[0]))
+    frame = _put(_room(), picture, ((float(middle[0]), float(middle[1])), width), Actor("", 150), phase)
+    return np.asarray(np.clip(frame, 0, 255), dtype=np.uint8)
+
+
 def portrait_of(who: str) -> Image:
     """Return the portrait of "right" or "impostor", from which a card's is made: (height, width, 3) uint8, BGR."""
     actor = SCENES[who].actors[0]
     wide, high = 1.9 * actor.face_px, 2.34 * actor.face_px
     left, top = round(actor.x * WIDTH - wide / 2), round(actor.y * HEIGHT - 0.46 * high)
     return np.ascontiguousarray(still_of(who)[top : top + round(high), left : left + round(wide)])
+
+
+@cache
+def head_of(who: str) -> Head:
+    """Return the head of "right" or "impostor"."""
+    return Head(_picture(who)[0], np.array(_POINTS[who], dtype=np.float32))
+
+
+@lru_cache(maxsize=64)
+def _turned(who: str, yaw_deg: float) -> Image:
+    return head_of(who).turned(Turn(yaw_deg)) if yaw_deg else _picture(who)[0]
+
+
+def _yaw_deg(actor: Actor, passed: float) -> float:
+    """Return how far somebody's head is turned when so much of the film has passed, 0 to 1."""
+    part = float(np.interp(passed, _TURNING, (0, 1, 1, 0)))
+    return round(actor.turns_deg * part * part * (3 - 2 * part), 1)
 
 
 @cache
@@ -155,7 +209,8 @@ def _frame(scene: Scene, turn: float, noise: NDArray[np.float32]) -> Image:
     """
     frame = _room()
     for index, actor in enumerate(scene.actors):
-        frame = _put(frame, actor, 2 * math.pi * (turn + index / 3))
+        picture = _turned(actor.who, _yaw_deg(actor, turn))
+        frame = _put(frame, picture, _picture(actor.who)[1:], actor, 2 * math.pi * (turn + index / 3))
     if scene.blur_px:
         frame = np.asarray(cv2.GaussianBlur(frame, (0, 0), scene.blur_px), dtype=np.float32)
     light = scene.light * (1 + 0.06 * math.sin(2 * math.pi * turn))
@@ -173,9 +228,14 @@ def _room() -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(wall, (0, 0), 2.0)[..., None] * tint, dtype=np.float32)
 
 
-def _put(frame: NDArray[np.float32], actor: Actor, phase: float) -> NDArray[np.float32]:
-    """Put somebody into the frame: swaying, nodding, coming a little nearer; edges of the picture fade into the room."""
-    picture, (x, y), face = _picture(actor.who)
+def _put(
+    frame: NDArray[np.float32], picture: Image, place: tuple[tuple[float, float], float], actor: Actor, phase: float
+) -> NDArray[np.float32]:
+    """Put somebody into the frame: swaying, nodding, coming a little nearer; edges of the picture fade into the room.
+
+    `place` is the middle of the face in the picture, and its width.
+    """
+    (x, y), face = place
     height, width = picture.shape[:2]
     scale = actor.face_px / face * (1 + 0.02 * math.sin(phase))
     angle = 1.5 * math.sin(2 * phase)
