@@ -2,13 +2,17 @@
 
 Standing and effects of a record are written in one transaction; a crash before it leaves the record held and to be judged.
 Records are taken by chain in order of sequence, so that an attendance is judged after the verification that was signed before it,
-whatever order they arrived in; behind a fresh gap the judge waits a moment. A fault of ours at one record blocks no other.
+whatever order they arrived in; behind a fresh gap the judge waits a moment. A fault of ours at one record blocks no other, be it
+one that ends the process: who has just begun counts a try at each record before it makes it, for the one before may have died at
+it. What was counted and not judged is tried by itself from then on, and after some tries ever later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 import structlog
@@ -26,7 +30,7 @@ from sync_agent.fleet import alarms
 from sync_agent.ingest import reconcile
 from sync_agent.ingest.answers import Answers, Office, Post, ruling
 from sync_agent.ingest.clerk import PASSING
-from sync_agent.ingest.leases import Fence, Holding
+from sync_agent.ingest.leases import Fence, Holding, LostShard
 from sync_agent.ingest.seen import Seen
 from sync_agent.registry import rules
 from sync_agent.registry.database import Database
@@ -44,8 +48,24 @@ SMALL_PIECE: Final = 50
 PATIENCE: Final = timedelta(seconds=3)
 """So long the record behind a gap waits for those before it."""
 
+DEADLY: Final = 3
+"""At the try of this number a record is taken to be one that the judge dies at, unless it is seen to fail or to be judged."""
+
 RETRY_MAX: Final = timedelta(minutes=5)
-"""Longest wait between two tries at a record that the rules fail at."""
+"""Longest wait between two tries at a record that the rules fail or the judge dies at."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Records to be judged in one transaction.
+
+    Attributes:
+        ids: theirs, in order.
+        is_to_count: whether the try is to be counted before it is made.
+    """
+
+    ids: Sequence[str]
+    is_to_count: bool
 
 
 class Judge:
@@ -77,6 +97,8 @@ class Judge:
         self._holding = holding
         self._fence = fence
         self._after: tuple[int, str, str] | None = None
+        self._pieces: list[_Piece] = []
+        self._has_caught_up = False
 
     @property
     def is_in_the_way(self) -> bool:
@@ -95,45 +117,78 @@ class Judge:
         """
         is_whole_round = False
         while True:
-            is_whole_round = is_whole_round or self._after is None
-            posts = self._piece()
-            if posts or (is_whole_round and self._after is None):
-                return posts
+            if not self._pieces:
+                is_whole_round = is_whole_round or self._after is None
+                self._pieces = self._look()
+            while self._pieces:
+                if posts := self._judge(self._pieces[0]):
+                    return posts
+            if is_whole_round and self._after is None:
+                self._has_caught_up = True  # all that was there at the start is judged, or known to fail
+                return []
 
-    def _piece(self) -> list[Post]:
-        """Judge the next piece, chain by chain from where the last one ended."""
-        shards = self._to_judge()
-        if not shards:
-            self._after = None
-            return []
+    def _look(self) -> list[_Piece]:
+        """Return what is ripe of the next records, chain by chain from where the last look ended, without any lock."""
         now = self._office.now()
-        with self._database.write() as session:
-            rows = self._next(session, shards, now)
-            self._fence(session, {row.shard for row in rows})
-            answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys(), now).judge(rows)
-            seen = reconcile.seen(session, answers.chains)
-            posts = list(answers.posts(seen, self._office))
+        chain = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch)
+        is_due = or_(RecordRow.try_after.is_(None), RecordRow.try_after <= now)
+        asked = select(RecordRow.id, *chain, RecordRow.seq, RecordRow.tries)
+        with self._database.read() as session:
+            asked = asked.where(RecordRow.standing.is_(None), RecordRow.shard.in_(self._holding(session)), is_due)
+            if self._after is not None:
+                asked = asked.where(tuple_(*chain) > tuple_(*self._after))
+            rows = session.execute(asked.order_by(*chain, RecordRow.seq).limit(self._most)).all()
+            seen = reconcile.seen(session, {(row.device_id, row.epoch) for row in rows})
         self._after = None if len(rows) < self._most else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
+        ready = {name: _ready(held, now) for name, held in seen.items()}
+        ripe = [row for row in rows if row.seq <= ready[row.device_id, row.epoch]]
+        pieces: list[_Piece] = []
+        for is_suspect, some in groupby(ripe, key=lambda row: row.tries > 0):
+            ids = [row.id for row in some]
+            pieces += [_Piece([one], True) for one in ids] if is_suspect else [_Piece(ids, not self._has_caught_up)]
+        return pieces
+
+    def _judge(self, piece: _Piece) -> list[Post]:
+        """Judge the first piece of those found, and return what is to be said of it."""
+        now = self._office.now()
+        try:
+            if piece.is_to_count:
+                self._count(piece, now)
+            with self._database.write() as session:
+                rows = self._lock(session, piece)
+                answers = _Sitting(session, self._office.tenant, self._book, self._registry_keys(), now).judge(rows)
+                seen = reconcile.seen(session, answers.chains)
+                posts = list(answers.posts(seen, self._office))
+        except LostShard:
+            self._pieces = []
+            raise
+        del self._pieces[0]
         return posts
+
+    def _count(self, piece: _Piece, now: datetime) -> None:
+        """Count a try that is going to be made, in a transaction of its own."""
+        gathered = alarms.Gathered()
+        with self._database.write() as session:
+            for row in self._lock(session, piece):
+                row.tries += 1
+                if row.tries >= DEADLY:
+                    row.try_after = _later(now, row.tries)
+                    detail = f"record {row.seq} of epoch {row.epoch}, tried {row.tries} times: the judge may die at it"
+                    gathered.add(AlarmKind.NOT_JUDGED, DeviceId(row.device_id), row.kind, detail)
+            gathered.sound(session, now)
+        piece.is_to_count = False
+
+    def _lock(self, session: Session, piece: _Piece) -> Sequence[RecordRow]:
+        """Return the records of a piece that are still to be judged, and here."""
+        asked = select(RecordRow).where(RecordRow.id.in_(piece.ids), RecordRow.standing.is_(None))
+        order = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch, RecordRow.seq)
+        rows = session.scalars(asked.order_by(*order).with_for_update()).all()
+        self._fence(session, {row.shard for row in rows})
+        return rows
 
     @property
     def _most(self) -> int:
         return SMALL_PIECE if self.is_in_the_way else PIECE
-
-    def _to_judge(self) -> frozenset[int]:
-        """Return what is held, or nothing where nothing is to be judged: a look without a lock holds up nobody on SQLite."""
-        with self._database.read() as session:
-            shards = self._holding(session)
-            asked = select(RecordRow.id).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards))
-            return shards if session.scalar(asked.limit(1)) is not None else frozenset()
-
-    def _next(self, session: Session, shards: frozenset[int], now: datetime) -> Sequence[RecordRow]:
-        chain = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch)
-        is_due = or_(RecordRow.try_after.is_(None), RecordRow.try_after <= now)
-        asked = select(RecordRow).where(RecordRow.standing.is_(None), RecordRow.shard.in_(shards), is_due)
-        if self._after is not None:
-            asked = asked.where(tuple_(*chain) > tuple_(*self._after))
-        return session.scalars(asked.order_by(*chain, RecordRow.seq).limit(self._most).with_for_update()).all()
 
 
 class _Sitting:
@@ -148,25 +203,18 @@ class _Sitting:
         self._alarms = alarms.Gathered()
 
     def judge(self, rows: Sequence[RecordRow]) -> Answers:
-        """Judge what is ripe among some locked rows, and return what is to be said of it."""
-        ripe = self._ripe(rows)
-        if not self._all_at_once(ripe):
+        """Judge some locked rows, and return what is to be said of them."""
+        if not self._all_at_once(rows):
             self._alarms = alarms.Gathered()
-            for row in ripe:
+            for row in rows:
                 self._alone(row)
         self._alarms.sound(self._session, self._now)
         answers = Answers()
-        for row in ripe:
+        for row in rows:
             if row.standing is not None:
                 log.info("record.applied", device=row.device_id, kind=row.kind, seq=row.seq, standing=row.standing.value)
                 answers.about(row.device_id, row.epoch).rulings[row.seq] = ruling(row)
         return answers
-
-    def _ripe(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
-        """Leave out what is behind a fresh gap: those before it are probably on their way."""
-        seen = reconcile.seen(self._session, {(row.device_id, row.epoch) for row in rows})
-        ready = {chain: _ready(held, self._now) for chain, held in seen.items()}
-        return [row for row in rows if row.seq <= ready[row.device_id, row.epoch]]
 
     def _all_at_once(self, rows: Sequence[RecordRow]) -> bool:
         """Apply every record under one savepoint, which is quick; say whether it went well. Otherwise nothing happened."""
@@ -189,11 +237,12 @@ class _Sitting:
         except PASSING:
             raise
         except Exception as failure:
-            row.tries += 1
-            row.try_after = self._now + min(RETRY_MAX, timedelta(seconds=2.0 ** min(row.tries, 16)))
+            row.tries = max(row.tries, 1)  # all but a first try were counted before
+            row.try_after = _later(self._now, row.tries)
             log.exception("record.rules-failed", kind=row.kind, tries=row.tries, failure=type(failure).__name__)
             detail = f"{type(failure).__name__} at record {row.seq} of epoch {row.epoch}, tried {row.tries} times"
-            self._alarms.add(AlarmKind.NOT_JUDGED, DeviceId(row.device_id), row.kind, detail)
+            times = 1 if row.tries < DEADLY else 0  # sounded already; now it is known why
+            self._alarms.add(AlarmKind.NOT_JUDGED, DeviceId(row.device_id), row.kind, detail, times=times)
 
     def _apply(self, rows: Sequence[RecordRow]) -> None:
         """Have the rules decide about records, one after the other, and note it in their rows."""
@@ -232,3 +281,7 @@ class _Sitting:
 def _ready(held: Seen, now: datetime) -> int:
     """Return up to where a chain may be judged: to the first gap that is fresh."""
     return min((gap.first for gap in held.gaps if now - gap.since < PATIENCE), default=held.upto)
+
+
+def _later(now: datetime, tries: int) -> datetime:
+    return now + min(RETRY_MAX, timedelta(seconds=2.0 ** min(tries, 16)))

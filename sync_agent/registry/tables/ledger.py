@@ -70,7 +70,9 @@ class RecordRow(Base):
     code: Mapped[Code | None] = mapped_column(words(Code))
     effective_from: Mapped[datetime | None]
     case_number: Mapped[str | None] = mapped_column(String(16))
-    tries: Mapped[int] = mapped_column(default=0, doc="So often the rules failed at it through a fault of ours.")
+    tries: Mapped[int] = mapped_column(
+        default=0, doc="Tries at it that failed, or were counted before they were made (`ingest.judge`)."
+    )
     try_after: Mapped[datetime | None] = mapped_column(Utc, doc="Not to be tried again before.")
 
 

@@ -28,7 +28,7 @@ from sync_agent.ingest.court import LOOK_S, NICE, Court, OpenJudge
 from sync_agent.ingest.judge import Judge
 from sync_agent.ingest.leases import Leases
 from sync_agent.registry import rules
-from sync_agent.registry.tables import RecordRow, ReviewCase
+from sync_agent.registry.tables import AlarmKind, RecordRow, ReviewCase
 from system.services.process import Process
 from tests.processes import running
 from tests.sync_agent.ingest.centre import Centre
@@ -146,6 +146,32 @@ def test_a_judge_killed_in_the_middle_of_a_piece_judges_everything_once(centre: 
     with centre.database.read() as session:
         assert session.scalar(select(func.count()).where(RecordRow.standing.is_(None))) == 0
     assert centre.count(ReviewCase) == MANY
+
+
+@contextmanager
+def always_dies_at(seq: int, open_judge: OpenJudge) -> Iterator[Judge]:
+    """Open a judge that is killed whenever the rules are asked about a record."""
+    apply = rules.apply
+
+    def deadly(session: Session, record: Record, *rest: object) -> rules.Applied:
+        if record.event.seq == seq:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return apply(session, record, *rest)  # type: ignore[arg-type]  # handed on as it came
+
+    with mock.patch.object(rules, "apply", deadly), open_judge() as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("seq", [3, 0], ids=["deadly", "harmless"])
+def test_a_record_that_kills_every_judge_is_set_aside_and_blocks_no_other(centre: Centre, seq: int) -> None:
+    centre.take(*(signed.message for signed in centre.chain(MANY)))
+    others = [number for number in range(1, MANY + 1) if number != seq]
+    with Heard(centre, partial(always_dies_at, seq, centre.judge_of(AGENT))) as heard:
+        assert heard.rulings(len(others)) == others
+    assert centre.alarms() == ({AlarmKind.NOT_JUDGED: 1} if seq else {})
+    with centre.database.read() as session:
+        assert session.scalars(select(RecordRow.seq).where(RecordRow.standing.is_(None))).all() == ([seq] if seq else [])
+    assert centre.count(ReviewCase) == len(others)
 
 
 def test_a_judge_killed_while_it_waits_is_replaced(centre: Centre) -> None:

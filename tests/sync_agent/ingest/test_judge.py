@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import OKPKey
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from sync_agent.contract import envelope
@@ -22,7 +23,7 @@ from sync_agent.ingest.judge import PATIENCE, Judge
 from sync_agent.ingest.leases import LostShard
 from sync_agent.registry import rules
 from sync_agent.registry.rules import RuleBook
-from sync_agent.registry.tables import AlarmKind, AttendanceRow, RecordRow, VerificationRow
+from sync_agent.registry.tables import AlarmKind, AttendanceRow, RecordRow, ReviewCase, VerificationRow
 from sync_agent.settings import RuleSettings
 from tests.sync_agent.ingest.centre import ALL_SHARDS, CASE, DEVICE, ENTERS, EPOCH, HOLDER, MATCH, REFERENCE, Centre, everywhere
 
@@ -135,6 +136,92 @@ def test_a_fault_of_ours_at_one_record_blocks_no_other_and_is_tried_again(
     assert [ruling.seq for ruling in receipt.rulings] == [2], "after the repair"
 
 
+class Died(BaseException):
+    """The end of a process: nobody in it catches this."""
+
+
+def outlives(centre: Centre, judge: Judge) -> list[int]:
+    """Have a judge judge all it can; return the sequences, or nothing when it dies."""
+    seqs: list[int] = []
+    while posts := judge.work():
+        seqs += [ruling.seq for receipt in centre.read(posts) for ruling in receipt.rulings]
+    return seqs
+
+
+def tries(centre: Centre) -> list[tuple[int, bool]]:
+    """Return of each record how often a try was counted, and whether it waits for the next."""
+    with centre.database.read() as session:
+        rows = session.scalars(select(RecordRow).order_by(RecordRow.seq))
+        return [(row.tries, row.try_after is not None) for row in rows]
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The sequences of records at which whoever asks the rules dies."""
+    seqs: set[int] = set()
+    apply = rules.apply
+
+    def dies(session: Session, record: Record, *rest: object) -> rules.Applied:
+        if record.event.seq in seqs:
+            raise Died
+        return apply(session, record, *rest)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr(rules, "apply", dies)
+    return seqs
+
+
+def test_a_record_that_judges_die_at_is_set_aside_and_the_others_are_judged_in_order(centre: Centre, deadly: set[int]) -> None:
+    centre.take(*(signed.message for signed in centre.chain(4)))
+    deadly.add(2)
+    with pytest.raises(Died):
+        outlives(centre, centre.another_judge())
+    assert tries(centre) == [(1, False)] * 4, "it may have been any of them, and none has to wait"
+    for counted in (2, 3):
+        with pytest.raises(Died):
+            outlives(centre, centre.another_judge())
+        assert standings(centre) == [Standing.IN_REVIEW, None, None, None]
+        assert tries(centre)[1:] == [(counted, counted == 3), (1, False), (1, False)]
+    assert centre.alarms() == {AlarmKind.NOT_JUDGED: 1}
+    assert outlives(centre, centre.another_judge()) == [3, 4]
+    centre.clock.passes(seconds=8)
+    with pytest.raises(Died):
+        outlives(centre, centre.judge)
+    deadly.clear()
+    assert outlives(centre, centre.another_judge()) == [], "not before its time"
+    centre.clock.passes(seconds=16)
+    assert outlives(centre, centre.another_judge()) == [2], "after the repair"
+    assert centre.count(ReviewCase) == 4
+
+
+def test_when_a_judge_has_caught_up_no_try_is_counted_before_it_is_made(centre: Centre, deadly: set[int]) -> None:
+    one, two, three = centre.chain(3)
+    centre.take(one.message)
+    assert outlives(centre, centre.judge) == [1]
+    centre.take(two.message, three.message)
+    deadly.add(3)
+    with pytest.raises(Died):
+        outlives(centre, centre.judge)
+    assert tries(centre) == [(1, False), (0, False), (0, False)]
+    deadly.clear()
+    assert outlives(centre, centre.another_judge()) == [2, 3]
+    assert centre.alarms() == {}
+
+
+def test_while_the_database_is_away_no_further_try_is_counted(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    centre.take(centre.record(1).message)
+
+    def is_away(*_: object) -> rules.Applied:
+        raise OperationalError("SELECT 1", None, Exception())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rules, "apply", is_away)
+        for _ in range(4):
+            with pytest.raises(OperationalError):
+                centre.judge.work()
+    assert tries(centre) == [(1, False)]
+    assert outlives(centre, centre.judge) == [1]
+
+
 def test_the_wait_between_two_tries_grows_to_minutes(small_centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     centre = small_centre
     centre.take(centre.record(1).message)
@@ -152,6 +239,7 @@ def test_the_wait_between_two_tries_grows_to_minutes(small_centre: Centre, monke
         waits.append(due - centre.clock())
         centre.clock.now = due
     assert waits[:3] == [timedelta(seconds=seconds) for seconds in (2, 4, 8)]
+    assert centre.alarms() == {AlarmKind.NOT_JUDGED: len(waits)}
     assert max(waits) == waits[-1] == judging.RETRY_MAX
 
 
