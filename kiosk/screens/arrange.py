@@ -27,6 +27,7 @@ from kiosk.screens.layout import (
     Spinner,
     Step,
     TickBox,
+    Turn,
 )
 from kiosk.screens.pages import (
     GOOD_HINT,
@@ -63,6 +64,7 @@ _MIDDLE = Rect(_EDGE, _HEADER, WIDTH - 2 * _EDGE, _FOOT.y - 24 - _HEADER)
 _SIDE: Final = 208
 _SLIP: Final = Rect(WIDTH - _EDGE - 420, 108, 420, 552)
 _GAP: Final = 24
+_ARROW: Final = 136
 _STEPS: Final = (("step.card", PresentCard), ("step.consent", Consent), ("step.face", Face), ("step.result", Result))
 _COLOURS: Final = {
     Sign.TICK: theme.GOOD,
@@ -257,15 +259,21 @@ def _present_card(sketch: _Sketch, page: PresentCard) -> None:
 
 
 def _face(sketch: _Sketch, page: Face) -> None:
-    sketch.add(Preview(PREVIEW, page.hint.key == GOOD_HINT))
+    sketch.add(Preview(PREVIEW, page.hint.key == GOOD_HINT, page.outline))
     left = PREVIEW.right + 48
     width = WIDTH - _EDGE - left
     hint = sketch.set(page.hint, theme.TITLE, width)
     # The hint keeps its middle while it changes, so that the eye need not search.
-    sketch.label(page.hint, (left, 280 - hint.height // 2), width, theme.TITLE)
-    sketch.add(Bar(Rect(left, 444, width, 20), page.progress))
-    sketch.label(Text("face.private"), (left, 496), width, theme.SMALL, theme.QUIET)
-    sketch.foot((Touch.LEAVE, Touch.HELP))
+    middle = 280 if page.prompt is None else 344
+    sketch.label(page.hint, (left, middle - hint.height // 2), width, theme.TITLE)
+    if page.prompt is None:
+        sketch.add(Bar(Rect(left, 444, width, 20), page.progress, theme.GOOD))
+    else:
+        sketch.add(Turn(Rect(left, PREVIEW.y, _ARROW, _ARROW), page.prompt.way))
+        sketch.add(Mark(Rect(left, 434, 40, 40), Sign.CLOCK, theme.ACTION))
+        sketch.add(Bar(Rect(left + 56, 444, width - 56, 20), page.prompt.left, theme.ACTION))
+    sketch.label(page.note, (left, 496), width, theme.SMALL, theme.QUIET)
+    sketch.foot(page.offers)
 
 
 def _working(sketch: _Sketch, page: Working, age_s: float) -> None:

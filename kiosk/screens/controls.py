@@ -29,12 +29,18 @@ from kiosk.screens.layout import (
     Spinner,
     Step,
     TickBox,
+    Turn,
 )
+from kiosk.screens.pages import Outline
 from kiosk.screens.shapes import Shapes
 from kiosk.screens.theme import Colour, Look
 
 SPINNER_STEPS: Final = 12
 """Positions of the moving sign in one turn."""
+_CORNER: Final = 5
+"""Thickness of the marks at the corners of a face, px."""
+_POINT: Final = 3
+"""Radius of a point of a face, px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,8 @@ class Brush:
                 self._lamp(control)
             case Preview():
                 self._preview(control, moment.picture)
+            case Turn():
+                self._put(self._shapes.turn(control.way, rect.width, theme.ACTION), rect)
             case Bar():
                 self._bar(control)
             case Countdown():
@@ -173,14 +181,32 @@ class Brush:
                 picture = pygame.transform.scale(picture, (rect.width, rect.height))
             self._put(picture, rect)
         self._put(self._shapes.oval(rect.width, rect.height, good=preview.is_good), rect)
+        if preview.outline is not None:
+            self._outline(preview.outline, rect)
+
+    def _outline(self, outline: Outline, rect: Rect) -> None:
+        """Mark the corners of the face and its points: enough to see that one is seen, little enough to see oneself."""
+        colour = theme.GOOD if outline.is_good else theme.SHEET
+        left, right = (rect.x + round(share * rect.width) for share in (outline.left, outline.right))
+        top, bottom = (rect.y + round(share * rect.height) for share in (outline.top, outline.bottom))
+        arm = max(2 * _CORNER, min(right - left, bottom - top) // 6)
+        self._canvas.set_clip((rect.x, rect.y, rect.width, rect.height))
+        for x, to in ((left, arm), (right, -arm)):
+            for y, on in ((top, arm), (bottom, -arm)):
+                pygame.draw.lines(self._canvas, colour, False, [(x + to, y), (x, y), (x, y + on)], _CORNER)
+        for across, down in outline.points:
+            at = (rect.x + across * rect.width, rect.y + down * rect.height)
+            pygame.draw.circle(self._canvas, colour, at, _POINT)
+        self._canvas.set_clip(None)
 
     def _bar(self, bar: Bar) -> None:
         rect = bar.rect
+        self._canvas.fill(theme.PAGE, (rect.x, rect.y, rect.width, rect.height))
         self._shapes.box(self._canvas, rect, theme.DIM, theme.DIM, radius=rect.height // 2)
         filled = round(rect.width * min(1.0, max(0.0, bar.progress)))
         if filled >= rect.height:
             self._shapes.box(
-                self._canvas, Rect(rect.x, rect.y, filled, rect.height), theme.GOOD, theme.GOOD, radius=rect.height // 2
+                self._canvas, Rect(rect.x, rect.y, filled, rect.height), bar.colour, bar.colour, radius=rect.height // 2
             )
 
     def _countdown(self, count: Countdown) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from kiosk.screens.pages import Sign, Squares, Text, Touch, Word
+from kiosk.screens.pages import Outline, Sign, Squares, Text, Touch, Way, Word
 from kiosk.screens.theme import Colour, Look, Style
 from kiosk.screens.words import Language
 
@@ -157,9 +157,17 @@ class Lamp(Control):
 
 @dataclass(frozen=True, slots=True)
 class Preview(Control):
-    """The camera's picture with the oval; green when the face is as it should be."""
+    """The camera's picture with the oval, green when the face is as it should be, and marks at the corners of the face."""
 
     is_good: bool
+    outline: Outline | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Control):
+    """A large arrow, or a face for straight on."""
+
+    way: Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,7 @@ class Bar(Control):
     """How far it is, 0 to 1."""
 
     progress: float
+    colour: Colour
 
 
 @dataclass(frozen=True, slots=True)

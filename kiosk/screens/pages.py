@@ -36,6 +36,7 @@ class Touch(StrEnum):
     AGAIN = "again"
     HELP = "help"
     CONTINUE = "continue"
+    GENTLE = "gentle"
     LEAVE = "leave"
     DONE = "done"
 
@@ -106,17 +107,69 @@ GOOD_HINT: Final = "face.hint.good"
 """Key of the hint that says the face is as it should be; the oval turns green with it."""
 
 
+class Way(StrEnum):
+    """Where the head is to be turned, as people see themselves in the mirrored picture."""
+
+    STRAIGHT = "straight"
+    LEFT = "left"
+    RIGHT = "right"
+
+
 @dataclass(frozen=True, slots=True)
-class Face(Page):
-    """The mirrored preview with an oval, one hint at a time, and a bar for progress. Offers HELP and LEAVE.
+class Prompt:
+    """A movement that is asked for.
 
     Attributes:
-        hint: what to change, one thing at a time.
+        way: where to.
+        left: how much of the time for it is left, 1 to 0.
+    """
+
+    way: Way
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The face in the picture as it is shown, in fractions (0 to 1) of its width and height; parts may lie beyond its edges.
+
+    Attributes:
+        left: of the box around it.
+        top: of the box.
+        right: of the box.
+        bottom: of the box.
+        points: of the face, (across, down) each.
+        is_good: whether it can be used as it is.
+    """
+
+    left: float = field(repr=False)
+    top: float = field(repr=False)
+    right: float = field(repr=False)
+    bottom: float = field(repr=False)
+    points: tuple[tuple[float, float], ...] = field(default=(), repr=False)
+    is_good: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Face(Page):
+    """The mirrored preview with an oval, one hint at a time, and a bar for progress.
+
+    GENTLE, where it is offered, is for whoever cannot turn their head (P15).
+
+    Attributes:
+        hint: what to do or to change, one thing at a time.
         progress: 0 to 1.
+        prompt: the movement asked for; its time stands in the place of the progress.
+        outline: of the face that was seen last.
+        note: what stands below, in small.
+        offers: the buttons.
     """
 
     hint: Text
     progress: float
+    prompt: Prompt | None = None
+    outline: Outline | None = None
+    note: Text = Text("face.private")
+    offers: tuple[Touch, ...] = (Touch.LEAVE, Touch.HELP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pygame import SRCALPHA, Surface, draw
 
 from kiosk.screens import theme
 from kiosk.screens.layout import CardPlace, Rect
-from kiosk.screens.pages import Sign
+from kiosk.screens.pages import Sign, Way
 from kiosk.screens.theme import Colour
 
 _FINE: Final = 4
@@ -47,6 +47,14 @@ class Shapes:
         ground = _triangle if sign is Sign.WARNING else partial(_disc, size=size)
         stroke = partial(_STROKES[sign], size=size * _FINE)
         return self._keep((sign, size, colour), lambda: _layers(size, size, (colour, ground), (theme.SHEET, stroke)))
+
+    def turn(self, way: Way, size: int, colour: Colour) -> Surface:
+        """Return an arrow on a disc, or a face for straight on, `size` px square."""
+        if way is Way.STRAIGHT:
+            return self.sign(Sign.PERSON, size, colour)
+        arrow = partial(_turn, size=size * _FINE, way=way)
+        disc = partial(_disc, size=size)
+        return self._keep((way, size, colour), lambda: _layers(size, size, (colour, disc), (theme.SHEET, arrow)))
 
     def tick(self, size: int, colour: Colour) -> Surface:
         """Return a bare tick, `size` px square."""
@@ -130,6 +138,14 @@ def _cross(canvas: Surface, colour: Colour, size: float) -> None:
 def _clock(canvas: Surface, colour: Colour, size: float) -> None:
     draw.circle(canvas, colour, (size / 2, size / 2), size * 0.31, round(size * 0.07))
     _path(canvas, colour, [(size * x, size * y) for x, y in ((0.5, 0.33), (0.5, 0.51), (0.61, 0.58))], size * 0.06)
+
+
+def _turn(canvas: Surface, colour: Colour, size: float, way: Way) -> None:
+    """An arrow to the left or to the right."""
+    shaft, head = ((0.76, 0.5), (0.26, 0.5)), ((0.46, 0.29), (0.25, 0.5), (0.46, 0.71))
+    for stroke in (shaft, head):
+        points = [(size * (x if way is Way.LEFT else 1 - x), size * y) for x, y in stroke]
+        _path(canvas, colour, points, size * 0.1)
 
 
 def _person(canvas: Surface, colour: Colour, size: float) -> None:

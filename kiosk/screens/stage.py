@@ -18,7 +18,7 @@ from kiosk.screens.controls import SPINNER_STEPS, Brush, Moment
 from kiosk.screens.faults import DisplayMissing
 from kiosk.screens.fonts import Fonts
 from kiosk.screens.ink import Ink
-from kiosk.screens.layout import HEIGHT, WIDTH, Preview, Scene, Spinner, touchables
+from kiosk.screens.layout import HEIGHT, WIDTH, Bar, Preview, Scene, Spinner, touchables
 from kiosk.screens.pages import Page, Touch, Working
 from kiosk.screens.shapes import Shapes
 from kiosk.screens.touch import Motion, Press, contact
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 TICK_S: Final = 1 / 30
 """Touches are looked for, and a preview is drawn, this often."""
 _SPINNER_HZ: Final = 10
+_MOVING: Final = (Preview, Bar, Spinner)
+"""Kinds of control that change while the rest of the page stands; each covers all of its place, so it can be drawn alone."""
 _BUFFERS: Final = 3
 """How many frames a driver may hold back; the wipe overwrites them all."""
 _QUEUE: Final = 8
@@ -314,10 +316,9 @@ class Stage:
             return
         brush = self._brush(self._canvas)
         was, self._drawn = self._drawn, (self._scene, moment)
-        if was is not None and was[0] == self._scene and was[1].pressed == moment.pressed:
-            # Only what moves: the picture and the moving sign.
+        if was is not None and _is_as_before(was[0], self._scene) and was[1].pressed == moment.pressed:
             for control in self._scene:
-                if isinstance(control, Preview | Spinner):
+                if isinstance(control, _MOVING):
                     brush.control(control, moment)
         else:
             brush.scene(self._scene, moment)
@@ -335,3 +336,11 @@ class Stage:
     def _drop_touches(self) -> None:
         while not self._touches.empty():
             self._touches.get_nowait()
+
+
+def _is_as_before(was: Scene, scene: Scene) -> bool:
+    """Say whether a scene differs from the last at most in what moves, each in its old place."""
+    if len(was) != len(scene):
+        return False
+    pairs = zip(was, scene, strict=True)
+    return all(old == new or (isinstance(new, _MOVING) and type(old) is type(new) and old.rect == new.rect) for old, new in pairs)

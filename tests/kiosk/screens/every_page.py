@@ -12,14 +12,17 @@ from kiosk.screens.pages import (
     Attract,
     Consent,
     Face,
+    Outline,
     OutOfService,
     Page,
     PresentCard,
+    Prompt,
     Result,
     Sign,
     StillThere,
     Text,
     Touch,
+    Way,
     Word,
     Working,
 )
@@ -42,6 +45,8 @@ OUT_OF_STORAGE = ("read-only", "damaged", "out-of-reach", "newer")
 SLIP = squares("https://check.example.org/slip/#" + "RENZHENG" * 57)
 """As large as a real one."""
 TRIES = {"n": "2"}
+POINTS = ((0.44, 0.42), (0.56, 0.42), (0.5, 0.5), (0.45, 0.6), (0.55, 0.6))
+OUTLINE = Outline(0.38, 0.3, 0.62, 0.68, POINTS, is_good=True)
 LAST = (Outcome.MATCH, Outcome.TO_CONFIRM)
 """Outcomes after which there is no other try."""
 
@@ -67,6 +72,7 @@ def _plain() -> Iterator[tuple[str, Page]]:
         yield f"card again after {key}", PresentCard(Text("card.again"), fault=Text(key))
     for hint in (GOOD_HINT, *(f"face.hint.{cause}" for cause in QualityCause)):
         yield hint, Face(Text(hint), 0.5)
+    yield from _faces()
     for key in ("comparing", "sending"):
         yield f"working {key}", Working(Text(f"working.{key}"))
     yield from _results()
@@ -76,6 +82,20 @@ def _plain() -> Iterator[tuple[str, Page]]:
     for key in OUT_OF_STORAGE:
         yield f"out of service storage {key}", OutOfService(Text(f"out.storage-{key}"), "BOX-04", "kiosk-of-a-long-name-03")
     yield "out of service without a code", OutOfService(Text("out.starting"), "", "kiosk-03")
+
+
+def _faces() -> Iterator[tuple[str, Page]]:
+    """A face that turns as asked, that fills the picture and goes beyond it, and whoever cannot turn."""
+    offers = (Touch.LEAVE, Touch.GENTLE, Touch.HELP)
+    near = Outline(-0.1, -0.2, 1.1, 1.2, POINTS)
+    for way in Way:
+        for left in (1.0, 0.5, 0.0):
+            page = Face(Text(f"face.ask.{way}"), 0.5, Prompt(way, left), OUTLINE, offers=offers)
+            yield f"face asked {way} {left:g} left", page
+    yield "face not alone while asked", Face(Text("face.hint.two-faces"), 0.5, Prompt(Way.LEFT, 0.7), offers=offers)
+    yield "face good, offering the gentle way", Face(Text(GOOD_HINT), 0.6, outline=OUTLINE, offers=offers)
+    yield "face too near", Face(Text("face.hint.too-near"), 0, outline=near, offers=offers)
+    yield "face gently", Face(Text(GOOD_HINT), 0.6, outline=OUTLINE, note=Text("face.gentle"))
 
 
 def _results() -> Iterator[tuple[str, Page]]:

@@ -27,9 +27,10 @@ from kiosk.screens.layout import (
     Spinner,
     Step,
     TickBox,
+    Turn,
     touchables,
 )
-from kiosk.screens.pages import Consent, Face, Page, PresentCard, Result, Sign, Text, Touch, Word, Working
+from kiosk.screens.pages import Consent, Face, Page, PresentCard, Prompt, Result, Sign, Text, Touch, Way, Word, Working
 from kiosk.screens.theme import Look, Style
 from kiosk.screens.words import Language, Words, offered
 from tests.kiosk.screens.every_page import NUMBER, WHO, pages
@@ -176,3 +177,18 @@ def test_the_oval_is_green_only_with_the_good_hint(fonts: Fonts) -> None:
         scene = scene_of(Face(Text(key), 0.4), fonts)
         assert [preview.is_good for preview in of(scene, Preview)] == [good]
         assert [bar.progress for bar in of(scene, Bar)] == [0.4]
+
+
+def test_a_movement_is_asked_for_by_arrow_words_and_the_time_that_is_left(fonts: Fonts) -> None:
+    scene = scene_of(Face(Text("face.ask.left"), 0.9, Prompt(Way.LEFT, 0.25)), fonts)
+    assert [turn.way for turn in of(scene, Turn)] == [Way.LEFT]
+    assert [bar.progress for bar in of(scene, Bar)] == [0.25]
+    assert "face.ask.left" in {words.text.key for words in layout.texts(scene)}
+    assert of(scene_of(Face(Text("face.hint.good"), 0.9), fonts), Turn) == []
+
+
+def test_not_being_able_to_turn_is_a_choice_as_large_and_as_bright_as_the_others(fonts: Fonts) -> None:
+    offers = (Touch.LEAVE, Touch.GENTLE, Touch.HELP)
+    buttons = {c.touch: c for c in of(scene_of(Face(Text("face.ask.left"), 0, offers=offers), fonts), Button)}
+    assert {buttons[touch].look for touch in offers} == {Look.PLAIN}
+    assert len({(buttons[touch].rect.width, buttons[touch].rect.height, buttons[touch].rect.y) for touch in offers}) == 1

@@ -7,7 +7,7 @@ import gc
 import os
 import types
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pygame
@@ -18,7 +18,21 @@ from pygame.event import Event
 from kiosk.screens import theme
 from kiosk.screens.faults import DisplayMissing, MessageFault
 from kiosk.screens.layout import HEIGHT, PREVIEW, WIDTH, Lamp, Rect, Spinner, touchables
-from kiosk.screens.pages import Attract, Consent, Face, Page, PresentCard, Result, Sign, StillThere, Text, Touch, Word, Working
+from kiosk.screens.pages import (
+    Attract,
+    Consent,
+    Face,
+    Outline,
+    Page,
+    PresentCard,
+    Result,
+    Sign,
+    StillThere,
+    Text,
+    Touch,
+    Word,
+    Working,
+)
 from kiosk.screens.stage import Stage
 from kiosk.screens.touch import LOCK_S
 from kiosk.screens.words import Language
@@ -109,6 +123,40 @@ def test_a_picture_whose_fourth_byte_is_0_does_not_vanish(stage: Stage) -> None:
     stage.preview(still(blue=30, green=120, red=210))
     stage.tick()
     assert tuple(pixels()[y, x]) == (210, 120, 30)
+
+
+def test_a_face_is_marked_where_it_is_green_when_it_is_good_and_nothing_of_the_marks_stays(stage: Stage) -> None:
+    frame = still(30, 120, 210)
+    x, y = PREVIEW.x + PREVIEW.width // 2, PREVIEW.y + PREVIEW.height // 2
+    colours = []
+    for outline in (None, Outline(0.5, 0.5, 0.6, 0.7), Outline(0.5, 0.5, 0.6, 0.7, is_good=True), None):
+        stage.show(replace(FACE, outline=outline))
+        stage.preview(frame)
+        stage.tick()
+        colours.append(tuple(pixels()[y, x + 6]))
+    assert colours == [(210, 120, 30), theme.SHEET, theme.GOOD, (210, 120, 30)]
+
+
+def test_marks_of_a_face_that_fills_the_picture_stay_in_it(stage: Stage) -> None:
+    stage.show(FACE)
+    stage.tick()
+    before = pixels()
+    stage.show(replace(FACE, outline=Outline(-0.01, -0.02, 1.01, 1.02, ((1.005, 0.5),), is_good=True)))
+    stage.tick()
+    rows, columns = np.nonzero((pixels() != before).any(axis=2))
+    assert PREVIEW.holds(Rect(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1))
+
+
+def test_what_moves_is_drawn_alone_and_looks_as_if_all_had_been_drawn(stage: Stage) -> None:
+    last = replace(FACE, progress=0.2, outline=Outline(0.3, 0.3, 0.5, 0.6))
+    for page in (replace(FACE, progress=0.9, outline=Outline(0.4, 0.4, 0.7, 0.8, ((0.5, 0.5),))), last):
+        stage.show(page)
+        stage.tick()
+    drawn = pixels()
+    stage.wipe()
+    stage.show(last)
+    stage.tick()
+    assert (pixels() == drawn).all()
 
 
 def test_a_picture_of_another_size_fills_the_same_place(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 import kiosk
 from kiosk.face.result import QualityCause
 from kiosk.screens.faults import MessageFault
-from kiosk.screens.pages import Text, Touch, Word
+from kiosk.screens.pages import Text, Touch, Way, Word
 from kiosk.screens.words import Language, Words, messages, offered, placeholders
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Outcome
@@ -68,6 +68,7 @@ def test_a_silent_reader_is_m13_with_its_cause(key: str) -> None:
 def test_everything_that_can_be_named_has_words() -> None:
     wanted = {
         *(f"face.hint.{cause}" for cause in QualityCause),
+        *(f"face.ask.{way}" for way in Way),
         *CARD_FAULTS,
         *(f"result.refused.{code}" for code in Code),
         *(f"result.{outcome}.headline" for outcome in Outcome),
