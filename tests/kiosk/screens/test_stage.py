@@ -141,10 +141,11 @@ def test_marks_of_a_face_that_fills_the_picture_stay_in_it(stage: Stage) -> None
     stage.show(FACE)
     stage.tick()
     before = pixels()
-    stage.show(replace(FACE, outline=Outline(-0.01, -0.02, 1.01, 1.02, ((1.005, 0.5),), is_good=True)))
+    stage.show(replace(FACE, outline=Outline(-0.01, 0.1, 0.5, 1.02, ((0.999, 0.5),), is_good=True)))
     stage.tick()
     rows, columns = np.nonzero((pixels() != before).any(axis=2))
-    assert PREVIEW.holds(Rect(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1))
+    left, top, right, bottom = (int(edge) for edge in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    assert PREVIEW.holds(Rect(left, top, right - left, bottom - top))
 
 
 def test_what_moves_is_drawn_alone_and_looks_as_if_all_had_been_drawn(stage: Stage) -> None:
