@@ -57,8 +57,11 @@ class CameraSettings(Group):
 class FaceSettings(Group):
     """The face match."""
 
-    pack: str = Field("dlib", pattern=r"^[a-z0-9-]{1,32}$", description="Model pack in force.")
-    weights: Path | None = Field(None, description="Folder of the pack's weights; absent takes the one beside the pack.")
+    packs: Path | None = Field(
+        None,
+        description="Folder with the site's model packs and in-force.toml, which says which one is in force; "
+        "absent: the pack `dlib` as it came with the program.",
+    )
     deadline_s: Seconds = Field(20.0, description="After this long without a decision the try ends.")
     tries: Annotated[int, Field(ge=1, le=5)] = Field(3, description="Tries before a person decides (S15).")
 

@@ -1,43 +1,101 @@
-"""The command for model packs: `python -m models build dlib`, `python -m models verify`."""
+"""The command for model packs, `python -m models`: what is at hand, make, check, put in force."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from models.load import BadPack, load, names
+from models.load import BadPack, Pack
+from models.shelf import Refused, Shelf
 
-app = typer.Typer(help="Model packs: make their weights, check them.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Model packs: get them, make them, check them, choose one.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the weights; the one within the pack by default.")]
+Packs = Annotated[
+    Path | None,
+    typer.Option("--packs", help="The site's folder of packs, as in the setting face.packs; without it, those that came along."),
+]
+Name = Annotated[str, typer.Argument(metavar="PACK", help="Name of the pack.")]
+
+
+@app.command("list")
+def list_packs(packs: Packs = None) -> None:
+    """Print every pack: what it may be used for, its licence, whether its weights are there, and which one is in force."""
+    shelf = Shelf(packs)
+    in_force = ""
+    try:
+        in_force = shelf.in_force().spec.name
+    except BadPack as err:
+        typer.echo(f"{err.code}: {err}", err=True)
+    for name in shelf.names():
+        try:
+            pack = shelf.open(name)
+        except BadPack as err:
+            typer.echo(f"  {name}: {err.code}: {err}")
+            continue
+        missing = ", ".join(_missing(pack))
+        typer.echo(f"{'*' if name == in_force else ' '} {name}: {pack.spec.title}")
+        typer.echo(f"    use {pack.spec.use}, licence {pack.spec.licence}, sha256 {pack.sha256}")
+        typer.echo(f"    weights {'missing or wrong: ' + missing if missing else 'as they should be'}")
+    typer.echo("* in force" if in_force else "none is in force")
 
 
 @app.command()
-def build(pack: Annotated[str, typer.Argument(help="Name of the pack.")], out: Out = None) -> None:
-    """Make a pack's weights from the package they are published in; does nothing where they are right."""
-    from models.build.pack import build as make  # needs onnx, which a kiosk does not carry
+def build(pack: Name, packs: Packs = None) -> None:
+    """Make a pack's weights from what they are published in; does nothing where they are right."""
+    from models.build.pack import build as make  # needs onnx, which a running kiosk has no use for
 
     try:
-        made = make(load(pack, out))
+        opened = Shelf(packs).open_to_fill(pack)
+        made = make(opened)
     except BadPack as err:
         _give_up(err)
     typer.echo(f"{pack}: " + (", ".join(path.name for path in made) or "nothing to do"))
+    if missing := _missing(opened):
+        typer.echo(f"{pack}: {', '.join(missing)} must be fetched: python -m models fetch {pack}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
-def verify(pack: Annotated[str | None, typer.Argument(help="Name of the pack; all by default.")] = None, out: Out = None) -> None:
+def verify(
+    pack: Annotated[str | None, typer.Argument(metavar="[PACK]", help="Name of the pack; without, the one in force.")] = None,
+    packs: Packs = None,
+) -> None:
     """Check that every file of a pack is the one it names."""
-    for name in [pack] if pack else names():
-        try:
-            load(name, out).verify()
-        except BadPack as err:
-            _give_up(err)
-        typer.echo(f"{name}: as it should be")
+    shelf = Shelf(packs)
+    try:
+        opened = shelf.open(pack) if pack else shelf.in_force()
+        opened.verify()
+    except BadPack as err:
+        _give_up(err)
+    typer.echo(f"{opened.spec.name}: as it should be")
 
 
-def _give_up(err: BadPack) -> NoReturn:
+@app.command()
+def use(
+    pack: Name,
+    packs: Packs = None,
+    because: Annotated[str, typer.Option(help="Why, although its evaluation is worse or there is none; is kept.")] = "",
+) -> None:
+    """Put a pack in force from the kiosk's next start on; refused where its evaluation is worse than that of the one in force."""
+    try:
+        chosen = Shelf(packs).use(pack, datetime.now(UTC), because)
+    except (BadPack, Refused) as err:
+        _give_up(err)
+    for line in chosen.against:
+        typer.echo(f"against it: {line}")
+    typer.echo(f"{pack}: in force from the next start of the kiosk on")
+
+
+def _missing(pack: Pack) -> list[str]:
+    return [part.file for part in pack.spec.weights if not pack.has(part)]
+
+
+def _give_up(err: BadPack | Refused) -> NoReturn:
     typer.echo(f"{err.code}: {err}", err=True)
     raise typer.Exit(1)
 

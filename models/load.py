@@ -1,4 +1,4 @@
-"""Opens a model pack: what stands in its pack.toml, and its weights, each checked against its hash before anything uses it."""
+"""A model pack: what stands in its pack.toml, and its weights, each checked against its hash before anything uses it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from pydantic import ValidationError
 
-from models.spec import PackSpec, WeightsSpec
-
-HERE: Final = Path(__file__).parent
+from models.spec import AddressSource, PackSpec, WeightsSpec
 
 
 class BadPack(Exception):
@@ -42,7 +40,8 @@ class Pack:
             BadPack: missing, unreadable or another file than the pack names.
         """
         path = self.folder / part.file
-        remedy = f"Make it again with: python -m models build {self.spec.name}"
+        remedy = f"{'Get' if _is_published(part) else 'Make'} it again with: python -m models "
+        remedy += f"{'fetch' if _is_published(part) else 'build'} {self.spec.name}"
         try:
             data = path.read_bytes()
         except OSError as err:
@@ -51,6 +50,14 @@ class Pack:
         if found != part.sha256:
             raise BadPack(f"model file {str(path)!r} is not the one the pack names (sha256 {found[:12]}...). {remedy}")
         return data
+
+    def has(self, part: WeightsSpec) -> bool:
+        """Whether a file of weights is there and the one the pack names."""
+        try:
+            self.read(part)
+        except BadPack:
+            return False
+        return True
 
     def verify(self) -> None:
         """Check every file of weights.
@@ -62,30 +69,32 @@ class Pack:
             self.read(part)
 
 
-def load(name: str, weights: Path | None = None) -> Pack:
-    """Open a pack by its name. Its weights are checked when they are read.
+def load(folder: Path, weights: Path) -> Pack:
+    """Open the pack in a folder. Its weights are checked when they are read.
 
     Args:
-        name: folder below this one.
-        weights: folder of the weights; None takes the one within the pack.
+        folder: with the pack's pack.toml; named as the pack is.
+        weights: folder of the weights.
 
     Raises:
-        BadPack: no such pack, or its pack.toml is not as it should be.
+        BadPack: there is none, or its pack.toml is not as it should be.
     """
-    path = HERE / name / "pack.toml"
+    path = folder / "pack.toml"
     try:
         text = path.read_bytes()
         spec = PackSpec.model_validate(tomllib.loads(text.decode()))
     except OSError as err:
-        raise BadPack(f"model pack {name!r} has no readable pack.toml ({err.strerror}). Packs: {', '.join(names())}") from err
+        raise BadPack(f"{str(path)!r} cannot be read ({err.strerror}). Put the pack's folder there again") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise BadPack(f"{str(path)!r} is not TOML: {err}. Restore it from the release") from err
+        raise BadPack(f"{str(path)!r} is not TOML: {err}. Restore it from where the pack comes from") from err
     except ValidationError as err:
         lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in err.errors())
-        raise BadPack(f"{str(path)!r} cannot be used: {lines}. Restore it from the release") from None
-    return Pack(spec, hashlib.sha256(text).hexdigest(), weights or path.parent / "weights")
+        raise BadPack(f"{str(path)!r} cannot be used: {lines}. Restore it from where the pack comes from") from None
+    if spec.name != folder.name:
+        raise BadPack(f"{str(path)!r} is of a pack {spec.name!r}; its folder must have that name")
+    return Pack(spec, hashlib.sha256(text).hexdigest(), weights)
 
 
-def names() -> list[str]:
-    """Return the names of the packs at hand."""
-    return sorted(path.parent.name for path in HERE.glob("*/pack.toml"))
+def _is_published(part: WeightsSpec) -> bool:
+    """Whether the file is used as its publisher gives it, and has an address."""
+    return isinstance(part.source, AddressSource) and part.source.sha256 == part.sha256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -145,6 +145,12 @@ class BandSpec(Table):
     review_at: Annotated[Score, Field(description="Up to here a person decides.")]
     review_fmr: Annotated[float, Field(gt=0, lt=1, description="False-match rate that stands for.")]
     frames: Annotated[int, Field(ge=1, le=30, description="Good frames a decision takes; their distances are averaged.")]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> BandSpec:
+        if self.review_at < self.accept_at:
+            raise ValueError("review_at lies below accept_at")
+        return self
 
 
 class ThresholdsSpec(Table):

@@ -25,7 +25,8 @@ from kiosk.face.given import Image, Likeness, Pictured
 from kiosk.face.process import Answer, Broken, Forget, Forgotten, Look, Picture, Ready, Refer, Referred, Request, Slot, serve
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from kiosk.settings import FaceSettings
-from models.load import BadPack, Pack, load
+from models.load import BadPack, Pack
+from models.shelf import Shelf
 from sync_agent.contract.kinds import PartHealth, PartState
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class FaceWorker:
         """Begin without a process.
 
         Args:
-            settings: which pack, and where its weights are.
+            settings: where the packs are.
             clock: for deadlines and the age of a fault.
         """
         self._settings = settings
@@ -118,7 +119,7 @@ class FaceWorker:
     async def start(self) -> None:
         """Start the process and wait until it is ready. That it cannot work is a state of its health, not an error."""
         try:
-            self._pack = load(self._settings.pack, self._settings.weights)
+            self._pack = Shelf(self._settings.packs).in_force()
         except BadPack as err:
             self._fails(_Fault(err.code, str(err)))
             return
@@ -218,7 +219,7 @@ class FaceWorker:
             case Ready():
                 self._fault = None
                 self._becomes(PartState.WELL, "")
-                log.info("face.ready", pack=self._settings.pack)
+                log.info("face.ready", pack=self._pack.spec.name if self._pack else "")
             case Broken(detail):
                 self._broken = _Fault(BadPack.code, detail)
                 self._fails(self._broken)

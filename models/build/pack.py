@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Final
 
 from models.build import detector, network, predictor, resnet
 from models.build.stream import NotDlib
+from models.files import write_whole
 from models.load import BadPack, Pack
 from models.spec import OwnPointsSpec, PackageSource, WeightsSpec
 
@@ -48,7 +47,7 @@ def build(pack: Pack) -> list[Path]:
         for part in (spec.detector, spec.landmarks, spec.embedder)
         if not isinstance(part, OwnPointsSpec) and isinstance(part.weights.source, PackageSource)
     ]
-    return [_make(pack, *part) for part in parts if not _is_right(pack, part[1])]
+    return [_make(pack, *part) for part in parts if not pack.has(part[1])]
 
 
 def source_path(package: PackageSource) -> Path:
@@ -82,14 +81,6 @@ def source(package: PackageSource) -> bytes:
     return data
 
 
-def _is_right(pack: Pack, weights: WeightsSpec) -> bool:
-    try:
-        pack.read(weights)
-    except BadPack:
-        return False
-    return True
-
-
 def _make(pack: Pack, kind: str, weights: WeightsSpec, package: PackageSource) -> Path:
     try:
         made = CONVERTERS[kind](source(package))
@@ -100,16 +91,6 @@ def _make(pack: Pack, kind: str, weights: WeightsSpec, package: PackageSource) -
         raise BadPack(
             f"{weights.file!r} came out with sha256 {found}, the pack names {weights.sha256}; build it with the locked packages"
         )
-    pack.folder.mkdir(parents=True, exist_ok=True)
     path = pack.folder / weights.file
-    with tempfile.NamedTemporaryFile(dir=pack.folder, prefix=".", suffix=".part", delete=False) as file:
-        try:
-            file.write(made)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    write_whole(path, made)
     return path

@@ -52,7 +52,7 @@ kind = "replay"
 film = {film!r}
 
 [face]
-weights = {weights!r}
+packs = {packs!r}
 
 [screen]
 fullscreen = false
@@ -123,9 +123,14 @@ class Places:
         return self.root / "pilot.sock"
 
     @property
+    def packs(self) -> Path:
+        """The kiosk's folder of model packs."""
+        return self.root / "packs"
+
+    @property
     def weights(self) -> Path:
-        """The model pack's files as the kiosk sees them: links."""
-        return self.root / "weights"
+        """The files of the pack in force as the kiosk sees them: links."""
+        return self.packs / "dlib" / "weights"
 
     @property
     def ports(self) -> Path:
@@ -307,11 +312,11 @@ class World:
                 state=str(places.kiosk.absolute()),
                 module=MODULE_COMMAND.hex(),
                 film=str(places.film.absolute()),
-                weights=str(places.weights.absolute()),
+                packs=str(places.packs.absolute()),
                 pilot=str(places.pilot.absolute()),
             )
         )
-        places.weights.mkdir()
+        places.weights.mkdir(parents=True)
         for file in WEIGHTS.iterdir():
             (places.weights / file.name).symlink_to(file)
         places.ports.write_text(json.dumps({"vpcd": self.vpcd_port, "web": self.web_port, "broker": self.broker_port}))

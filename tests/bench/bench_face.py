@@ -24,7 +24,8 @@ from kiosk.face.matcher import Matcher
 from kiosk.face.model import Model
 from kiosk.face.track import WHOLE_EVERY
 from models.build.pack import build
-from models.load import Pack, load
+from models.load import Pack
+from models.shelf import Shelf
 from system.simulate.film import HEIGHT, SCENES, WIDTH, pictures, portrait_of
 from system.simulate.people import chip_portrait
 from tests.bench.result import Result
@@ -38,7 +39,7 @@ Image = NDArray[np.uint8]
 def benchmarks() -> Iterator[Result]:
     """Yield the time a frame takes and its ratios to dlib's and to the bare graphs'."""
     cv2.setNumThreads(1)
-    pack = load("dlib")
+    pack = Shelf().open("dlib")
     build(pack)
     ours, peer, bare = _Ours(pack), _Peer(pack), _Bare(pack)
     film = pictures(SCENES["right"])

@@ -40,7 +40,8 @@ from kiosk.uplink.identity import Identity
 from kiosk.uplink.line import KioskEnd
 from kiosk.uplink.outbox import Outbox
 from kiosk.uplink.pen import Pen
-from models.load import Pack, load
+from models.load import Pack
+from models.shelf import Shelf
 from sync_agent.contract import envelope
 from sync_agent.contract.kinds import CardFacts, CardHolder, CardKind, Facts, Health, Part, PartHealth, PartState, Provenance
 from sync_agent.contract.slip import attest
@@ -174,7 +175,7 @@ class Onlooker:
     """Judges frames as the test wrote it down, one entry a try: a distance, a cause, a fault, or None for no answer at all."""
 
     def __init__(self, *script: Script) -> None:
-        self.pack: Pack = load("dlib")
+        self.pack: Pack = Shelf().open("dlib")
         self.script = deque(script)
         self.refuses: QualityCause | Fault | None = None
         self.portrait: Likeness | None = None

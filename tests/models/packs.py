@@ -8,7 +8,8 @@ import dlib
 import pytest
 
 from models.build.pack import build, source_path
-from models.load import Pack, load
+from models.load import Pack
+from models.shelf import Shelf
 from models.spec import Dlib5Spec, DlibChipSpec, MmodSpec, PackageSource
 
 Part = Literal["detector", "landmarks", "embedder"]
@@ -18,7 +19,7 @@ PARTS: tuple[Part, ...] = ("detector", "landmarks", "embedder")
 @pytest.fixture(scope="session")
 def pack() -> Pack:
     """The default pack, ready to use."""
-    opened = load("dlib")
+    opened = Shelf().open("dlib")
     build(opened)
     return opened
 

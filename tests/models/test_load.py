@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-import models.load
-from models.__main__ import app
 from models.build.pack import build, source
-from models.load import BadPack, Pack, load, names
+from models.load import BadPack, Pack, load
+from models.shelf import SHIPPED
 from tests.models.packs import published
 
 
@@ -17,19 +16,21 @@ from tests.models.packs import published
 def copied(pack: Pack, tmp_path: Path) -> Pack:
     """The pack with weights of its own, to be damaged."""
     shutil.copytree(pack.folder, tmp_path / "weights")
-    return load("dlib", tmp_path / "weights")
+    return replace(pack, folder=tmp_path / "weights")
 
 
 @pytest.fixture
-def packs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of packs, to be damaged."""
-    shutil.copytree(models.load.HERE / "dlib", tmp_path / "packs" / "dlib", ignore=shutil.ignore_patterns("weights"))
-    monkeypatch.setattr(models.load, "HERE", tmp_path / "packs")
-    return tmp_path / "packs"
+def toml(tmp_path: Path) -> Path:
+    """A pack's own pack.toml, to be damaged."""
+    (tmp_path / "dlib").mkdir()
+    return Path(shutil.copy(SHIPPED / "dlib" / "pack.toml", tmp_path / "dlib"))
+
+
+def opened(toml: Path) -> Pack:
+    return load(toml.parent, toml.parent / "weights")
 
 
 def test_the_default_pack_is_for_attended_use_and_has_the_agreed_thresholds(pack: Pack) -> None:
-    assert names() == ["dlib"]
     assert pack.spec.use == "attended"
     assert (pack.spec.thresholds.chip.accept_at, pack.spec.thresholds.chip.review_at) == (0.40, 0.50)
 
@@ -79,40 +80,26 @@ def test_a_result_other_than_the_pinned_one_is_not_written(pack: Pack, tmp_path:
     ("change", "said"),
     [
         (("[quality]", "[quality]\nluck = 1"), r"quality\.luck"),
-        (("accept_at = 0.40", "accept_at = -1"), r"thresholds\.chip\.accept_at"),
+        (("accept_at = 0.40", "accept_at = -17"), r"thresholds\.chip\.accept_at"),
+        (("review_at = 0.50", "review_at = 0.39"), r"thresholds\.chip.*review_at lies below accept_at"),
         (('use = "attended"', 'use = "always"'), "use"),
         (("[quality]", "[quality"), "not TOML"),
     ],
 )
-def test_a_pack_toml_with_a_mistake_is_refused_by_the_name_of_the_key(packs: Path, change: tuple[str, str], said: str) -> None:
-    path = packs / "dlib" / "pack.toml"
-    assert load("dlib").spec.name == "dlib"  # the control
-    path.write_text(path.read_text().replace(*change))
+def test_a_pack_toml_with_a_mistake_is_refused_by_the_name_of_the_key(toml: Path, change: tuple[str, str], said: str) -> None:
+    assert opened(toml).spec.name == "dlib"  # the control
+    toml.write_text(toml.read_text().replace(*change))
     with pytest.raises(BadPack, match=said):
-        load("dlib")
+        opened(toml)
 
 
-def test_a_pack_that_is_not_there_is_refused_with_those_that_are(packs: Path) -> None:
-    with pytest.raises(BadPack, match="Packs: dlib"):
-        load("other")
+def test_any_change_of_a_pack_changes_its_hash(toml: Path) -> None:
+    before = opened(toml).sha256
+    toml.write_text(toml.read_text().replace("0.40", "0.41"))
+    assert opened(toml).sha256 != before
 
 
-def test_any_change_of_a_pack_changes_its_hash(packs: Path) -> None:
-    before = load("dlib").sha256
-    path = packs / "dlib" / "pack.toml"
-    path.write_text(path.read_text().replace("0.40", "0.41"))
-    assert load("dlib").sha256 != before
-
-
-def test_the_command_builds_into_a_folder_verifies_it_and_ends_with_1_when_it_is_wrong(pack: Pack, tmp_path: Path) -> None:
-    run = CliRunner().invoke
-    assert run(app, ["verify", "dlib", "--out", str(tmp_path)]).exit_code == 1
-    built = run(app, ["build", "dlib", "--out", str(tmp_path)])
-    assert (built.exit_code, built.output) == (0, "dlib: detector.onnx, landmarks.npz, embedder.onnx\n")
-    assert run(app, ["build", "dlib", "--out", str(tmp_path)]).output == "dlib: nothing to do\n"
-    assert run(app, ["verify", "--out", str(tmp_path)]).output == "dlib: as it should be\n"
-    (tmp_path / "embedder.onnx").write_bytes(b"")
-    wrong = run(app, ["verify", "dlib", "--out", str(tmp_path)])
-    assert wrong.exit_code == 1
-    assert "FACE-02" in wrong.output
-    assert run(app, ["build", "other"]).exit_code == 1
+def test_a_pack_in_a_folder_of_another_name_is_refused(toml: Path) -> None:
+    other = toml.parent.rename(toml.parent.with_name("other"))
+    with pytest.raises(BadPack, match="its folder must have that name"):
+        opened(other / "pack.toml")

@@ -214,11 +214,11 @@ async def test_a_worker_that_hangs_is_ended_and_started_again(worker: FaceWorker
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 async def test_a_model_file_that_is_missing_or_changed_is_face_02(pack: Pack, tmp_path: Path, damage: str) -> None:
-    shutil.copytree(pack.folder, tmp_path / "weights")
-    settings = FaceSettings(weights=tmp_path / "weights")
+    shutil.copytree(pack.folder, tmp_path / "dlib" / "weights")
+    settings = FaceSettings(packs=tmp_path)
     async with working(settings) as well:  # the control: the untouched copy works
         assert well.health.state is PartState.WELL
-    path = tmp_path / "weights" / "embedder.onnx"
+    path = tmp_path / "dlib" / "weights" / "embedder.onnx"
     if damage == "missing":
         path.unlink()
     else:
@@ -233,8 +233,8 @@ async def test_a_model_file_that_is_missing_or_changed_is_face_02(pack: Pack, tm
         await worker.forget()
 
 
-async def test_a_pack_that_does_not_exist_is_face_02() -> None:
-    async with working(FaceSettings(pack="no-such-pack")) as worker:
+async def test_packs_that_do_not_exist_are_face_02(tmp_path: Path) -> None:
+    async with working(FaceSettings(packs=tmp_path / "nowhere")) as worker:
         assert (worker.health.state, worker.health.code) == (PartState.FAILED, "FACE-02")
 
 
