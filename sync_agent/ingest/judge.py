@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 from joserfc.jwk import OKPKey
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from sync_agent.contract import envelope
@@ -31,11 +31,10 @@ from sync_agent.ingest import reconcile
 from sync_agent.ingest.answers import Answers, Office, Post, ruling
 from sync_agent.ingest.clerk import PASSING
 from sync_agent.ingest.leases import Fence, Holding, LostShard
-from sync_agent.ingest.seen import Seen
 from sync_agent.registry import rules
 from sync_agent.registry.database import Database
 from sync_agent.registry.rules import RuleBook
-from sync_agent.registry.tables import AlarmKind, RecordRow
+from sync_agent.registry.tables import AlarmKind, DeviceSeen, GapLine, RecordRow
 
 log = structlog.get_logger(__name__)
 
@@ -132,16 +131,16 @@ class Judge:
         now = self._office.now()
         chain = (RecordRow.shard, RecordRow.device_id, RecordRow.epoch)
         is_due = or_(RecordRow.try_after.is_(None), RecordRow.try_after <= now)
-        asked = select(RecordRow.id, *chain, RecordRow.seq, RecordRow.tries)
+        is_same_chain = and_(DeviceSeen.device_id == RecordRow.device_id, DeviceSeen.epoch == RecordRow.epoch)
+        # Asked for in one go: what fills a gap, were it to come between two questions, would be overtaken.
+        asked = select(RecordRow.id, *chain, RecordRow.seq, RecordRow.tries, DeviceSeen.gaps).join(DeviceSeen, is_same_chain)
         with self._database.read() as session:
             asked = asked.where(RecordRow.standing.is_(None), RecordRow.shard.in_(self._holding(session)), is_due)
             if self._after is not None:
                 asked = asked.where(tuple_(*chain) > tuple_(*self._after))
             rows = session.execute(asked.order_by(*chain, RecordRow.seq).limit(self._most)).all()
-            seen = reconcile.seen(session, {(row.device_id, row.epoch) for row in rows})
         self._after = None if len(rows) < self._most else (rows[-1].shard, rows[-1].device_id, rows[-1].epoch)
-        ready = {name: _ready(held, now) for name, held in seen.items()}
-        ripe = [row for row in rows if row.seq <= ready[row.device_id, row.epoch]]
+        ripe = [row for row in rows if _is_ripe(row.seq, row.gaps, now)]
         pieces: list[_Piece] = []
         for is_suspect, some in groupby(ripe, key=lambda row: row.tries > 0):
             ids = [row.id for row in some]
@@ -278,9 +277,9 @@ class _Sitting:
         return record, None
 
 
-def _ready(held: Seen, now: datetime) -> int:
-    """Return up to where a chain may be judged: to the first gap that is fresh."""
-    return min((gap.first for gap in held.gaps if now - gap.since < PATIENCE), default=held.upto)
+def _is_ripe(seq: int, gaps: Sequence[GapLine], now: datetime) -> bool:
+    """Say whether no gap before a record is fresh; those before it would probably be on their way."""
+    return all(gap["first"] > seq or now - datetime.fromisoformat(gap["since"]) >= PATIENCE for gap in gaps)
 
 
 def _later(now: datetime, tries: int) -> datetime:
