@@ -6,12 +6,13 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from kiosk.face.detect import Points
 from kiosk.face.given import Image
-from kiosk.face.landmarks import Points
 from models.spec import DlibChipSpec
 
-_MEAN: Final = np.array(
+DLIB_MEAN: Final = np.array(
     [
         0.8595674595992 + 0.2134981538014j,
         0.6460604764104 + 0.2289674387677j,
@@ -22,19 +23,42 @@ _MEAN: Final = np.array(
 )
 """Where the five points lie in the mean face, as fractions of its width (dlib, ``get_face_chip_details``)."""
 
+YUNET_MEAN: Final = np.array([0.209 + 0.204j, 0.776 + 0.203j, 0.497 + 0.507j, 0.269 + 0.759j, 0.742 + 0.752j])
+"""Where YuNet sees eyes, nose tip and mouth corners in the same face (measured on LFW: mean places in dlib's cut-outs)."""
 
-def chip(image: Image, points: Points, spec: DlibChipSpec) -> Image:
+_ARCFACE: Final = np.array([38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71.7366j, 41.5493 + 92.3655j, 70.7299 + 92.2041j])
+"""Where eyes, nose tip and mouth corners lie in ArcFace's cut-out (InsightFace; OpenCV's FaceRecognizerSF has the same)."""
+
+ARCFACE_PX: Final = 112
+
+
+def arcface(image: Image, points: Points) -> Image:
+    """Return the face as (112, 112, 3) uint8, BGR, as OpenCV's `FaceRecognizerSF.alignCrop` cuts it; black outside the picture.
+
+    Args:
+        image: (height, width, 3) uint8, BGR.
+        points: the image's left and right eye, tip of the nose, left and right corner of the mouth, pixels.
+    """
+    seen = points[:, 0] + 1j * points[:, 1].astype(np.float64)
+    turn = turn_between(seen, _ARCFACE)
+    shift = _ARCFACE.mean() - turn * seen.mean()
+    matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    return np.asarray(cv2.warpAffine(image, matrix, (ARCFACE_PX, ARCFACE_PX), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def chip(image: Image, points: Points, spec: DlibChipSpec, mean: NDArray[np.complex128] = DLIB_MEAN) -> Image:
     """Return the face as (size, size, 3) uint8, BGR; black where it lies outside the picture.
 
     Args:
         image: (height, width, 3) uint8, BGR.
         points: the five points, pixels of the picture.
         spec: size in pixels and the border around the face as a fraction of its width.
+        mean: where those points lie in the mean face, as fractions of its width.
     """
     size = spec.size_px
-    wanted = (complex(spec.padding, spec.padding) + _MEAN) / (2 * spec.padding + 1) * size
+    wanted = (complex(spec.padding, spec.padding) + mean) / (2 * spec.padding + 1) * size
     seen = points[:, 0] + 1j * points[:, 1].astype(np.float64)
-    turn = complex(np.vdot(wanted - wanted.mean(), seen - seen.mean()) / np.sum(np.abs(wanted - wanted.mean()) ** 2))
+    turn = turn_between(wanted, seen)
     middle = seen.mean() + turn * (complex(size, size) / 2 - wanted.mean())
     # A much larger face is halved first with a smooth filter, or sampling it would give noise.
     while abs(turn) > 2:
@@ -46,6 +70,12 @@ def chip(image: Image, points: Points, spec: DlibChipSpec) -> Image:
     matrix = np.array([[step.real, -step.imag, start.real], [step.imag, step.real, start.imag]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=flags), dtype=np.uint8)
+
+
+def turn_between(places: NDArray[np.complex128], others: NDArray[np.complex128]) -> complex:
+    """Return rotation and scale of the similarity that takes places nearest to others (least squares)."""
+    centred = places - places.mean()
+    return complex(np.vdot(centred, others - others.mean()) / np.vdot(centred, centred).real)
 
 
 def _halved(image: Image, turn: complex, middle: complex, size: int) -> tuple[Image, complex, complex]:

@@ -7,17 +7,16 @@ trees are walked at once.
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kiosk.face.detect import Found
+from kiosk.face.detect import Found, Points
 from kiosk.face.given import Image
-
-Points = NDArray[np.float32]
-"""(5, 2) float32, x before y, pixels: the person's left eye outer and inner corner, right eye outer and inner, nose base."""
+from kiosk.face.model import BadModel
 
 _REACH: Final = 0.5
 """How far beyond the box pixels are looked at, in widths of the box; the trained shapes reach about half of that."""
@@ -27,14 +26,23 @@ class Landmarks:
     """The regression trees, laid out for numpy."""
 
     def __init__(self, arrays: bytes) -> None:
-        """Load the arrays that `models.build.predictor` wrote."""
-        with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
-            self._mean = _complex(file["mean"])
-            self._anchors = file["anchors"].astype(np.intp)
-            self._deltas = _complex(file["deltas"])
-            pairs = file["pairs"].astype(np.intp)
-            self._thresholds = file["thresholds"]
-            leaves = file["leaves"]
+        """Load the arrays that `models.build.predictor` wrote.
+
+        Raises:
+            BadModel: they are others.
+        """
+        try:
+            with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
+                self._mean = _complex(file["mean"])
+                self._anchors = file["anchors"].astype(np.intp)
+                self._deltas = _complex(file["deltas"])
+                pairs = file["pairs"].astype(np.intp)
+                self._thresholds = file["thresholds"]
+                leaves = file["leaves"]
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as err:
+            raise BadModel(f"it holds no five-point predictor ({type(err).__name__}: {err})") from None
+        if self._mean.shape != (5,) or self._thresholds.ndim != 3 or pairs.shape != (*self._thresholds.shape, 2):
+            raise BadModel("its arrays are not those of a five-point predictor")
         self._first, self._second = np.ascontiguousarray(pairs[..., 0]), np.ascontiguousarray(pairs[..., 1])
         cascades, splits, trees = self._thresholds.shape
         self._leaves = _complex(leaves.reshape(cascades, trees * (splits + 1), -1, 2))
@@ -45,7 +53,7 @@ class Landmarks:
         self._fit = np.conj(centred) / np.vdot(centred, centred).real
 
     def __call__(self, image: Image, face: Found) -> Points:
-        """Return the five points of a face.
+        """Return the person's left eye's outer and inner corner, the right eye's outer and inner corner, and the nose's base.
 
         Args:
             image: (height, width, 3) uint8, BGR.

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
-from kiosk.face import align, quality
-from kiosk.face.detect import Detector, Found
-from kiosk.face.embed import Embedder, Vector, distance
+from kiosk.face import quality
+from kiosk.face.detect import Found
+from kiosk.face.embed import Vector, distance
 from kiosk.face.given import Image
-from kiosk.face.landmarks import Landmarks
-from kiosk.face.model import Model
+from kiosk.face.recogniser import Recogniser
 from kiosk.face.result import Box, Glimpse, QualityCause
 from kiosk.face.track import Tracker
-from models.load import BadPack, Pack
-from models.spec import Dlib5Spec, DlibChipSpec, MmodSpec
+from models.load import Pack
+from sync_agent.contract.kinds import Condition
 
 
 class Matcher:
@@ -30,33 +26,23 @@ class Matcher:
         Raises:
             BadPack: a file is missing or another than the pack names.
         """
-        self._spec = spec = pack.spec
-        detector, landmarks, alignment = spec.detector, spec.landmarks, spec.alignment
-        if not (isinstance(detector, MmodSpec) and isinstance(landmarks, Dlib5Spec) and isinstance(alignment, DlibChipSpec)):
-            raise BadPack(f"model pack {spec.name!r} has parts of kinds that this release does not know")
-        self._alignment = alignment
-        self._detector = Detector(Model(pack.read(detector.weights), threads), detector)
-        self._landmarks = Landmarks(pack.read(landmarks.weights))
-        self._embedder = Embedder(Model(pack.read(spec.embedder.weights), threads))
-        self._tracker = Tracker(self._detector, spec.quality.smallest_face_px)
+        self._recogniser = Recogniser(pack, threads)
+        self._spec = pack.spec
+        self._tracker = Tracker(self._recogniser)
         self._reference: Vector | None = None
 
-    def refer(self, portrait: Image) -> QualityCause | None:
-        """Take a chip portrait as what frames are compared with; return why it cannot be, or None.
+    def refer(self, portrait: Image, condition: Condition = Condition.CHIP) -> QualityCause | None:
+        """Take a portrait as what frames are compared with; return why it cannot be, or None.
 
         Args:
             portrait: (height, width, 3) uint8, BGR.
+            condition: where it comes from.
         """
         self.forget()
-        scale = self._spec.portrait.enlarge
-        large = np.asarray(cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-        width = large.shape[1]
-        faces = self._detector.find(large, self._detector.sizes(self._spec.portrait.smallest_face * width, width))
-        if not faces:
-            return QualityCause.NO_FACE
-        face = max(faces, key=lambda found: found.size)
-        points = self._landmarks(large, face)
-        self._reference = self._embedder(align.chip(large, points, self._alignment))
+        reference = self._recogniser.reference(portrait, condition)
+        if isinstance(reference, QualityCause):
+            return reference
+        self._reference = reference
         return None
 
     def look(self, number: int, image: Image) -> Glimpse:
@@ -70,14 +56,13 @@ class Matcher:
         faces = self._tracker.find(image)
         if cause := quality.of_faces(faces, image, spec):
             return Glimpse(number, None, cause, None)
-        points = self._landmarks(image, faces[0])
+        points, chip = self._recogniser.describe(image, faces[0])
         face = self._tracker.follow(faces[0], points)
-        chip = align.chip(image, points, self._alignment)
         cause = quality.of_place(face, image, spec) or quality.of_chip(chip, points, spec)
         box = _box(face, image)
         if cause or self._reference is None:
             return Glimpse(number, box, cause, None)
-        vector = self._embedder(chip)
+        vector = self._recogniser.vector(chip)
         apart = distance(vector, self._reference)
         vector.fill(0)
         return Glimpse(number, box, None, apart)

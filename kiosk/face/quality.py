@@ -8,9 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from kiosk.face.detect import Found
+from kiosk.face.detect import Found, Points
 from kiosk.face.given import Image
-from kiosk.face.landmarks import Points
 from kiosk.face.result import QualityCause
 from models.spec import QualitySpec
 

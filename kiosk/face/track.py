@@ -7,18 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from kiosk.face.detect import Detector, Found
+from kiosk.face.detect import Found, Points
 from kiosk.face.given import Image
-from kiosk.face.landmarks import Points
+from kiosk.face.recogniser import PointsKind, Recogniser
 
 WHOLE_EVERY: Final = 5
 """The whole frame is searched at least this often, so that a second person is seen within as many frames."""
 
 _AROUND: Final = 2.0
 """Width of the neighbourhood, in widths of the face."""
-
-_LARGEST: Final = 0.9
-"""Widest face looked for, as a fraction of the frame's height."""
 
 _EYES: Final = 0.55
 """Distance of the outer corners of the eyes in the detector's box, as a fraction of its width (mean shape of the predictor)."""
@@ -27,15 +24,9 @@ _EYES: Final = 0.55
 class Tracker:
     """What is known of the face between two frames."""
 
-    def __init__(self, detector: Detector, smallest_px: int) -> None:
-        """Begin with nothing known.
-
-        Args:
-            detector: finds faces.
-            smallest_px: narrowest face looked for, pixels; those a fifth narrower are mostly found too.
-        """
-        self._detector = detector
-        self._smallest = smallest_px
+    def __init__(self, recogniser: Recogniser) -> None:
+        """Begin with nothing known."""
+        self._recogniser = recogniser
         self._last: Found | None = None
         self._since_whole = 0
 
@@ -50,16 +41,17 @@ class Tracker:
         self._since_whole += 1
         if self._last is not None and self._since_whole < WHOLE_EVERY and (near := self._near(image, self._last)):
             return [near]
-        sizes = self._detector.sizes(self._smallest, _LARGEST * min(image.shape[:2]))
-        faces = sorted(self._detector.find(image, sizes), key=lambda face: -face.size)
+        faces = self._recogniser.faces(image)
         self._since_whole = 0
         self._last = None
         return faces
 
     def follow(self, face: Found, points: Points) -> Found:
         """Return the box at the size the eyes' distance gives, finer than the detector's few sizes, and look there next."""
-        self._last = _resized(face, float(np.linalg.norm(points[0] - points[2])) / _EYES)
-        return self._last
+        if self._recogniser.points_kind is PointsKind.EYE_CORNERS:
+            face = _resized(face, float(np.linalg.norm(points[0] - points[2])) / _EYES)
+        self._last = face
+        return face
 
     def forget(self) -> None:
         """Know nothing again."""
@@ -69,8 +61,8 @@ class Tracker:
         reach = (_AROUND - 1) / 2 * last.size
         left, top = max(0, int(last.left - reach)), max(0, int(last.top - reach))
         part = image[top : int(last.top + last.size + reach), left : int(last.left + last.size + reach)]
-        faces = self._detector.find(part, [last.size])
-        return replace(faces[0], left=faces[0].left + left, top=faces[0].top + top) if len(faces) == 1 else None
+        faces = self._recogniser.detector.find(part, last.size, last.size)
+        return faces[0].shifted(left, top) if len(faces) == 1 else None
 
 
 def _resized(face: Found, size: float) -> Found:

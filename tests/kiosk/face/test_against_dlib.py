@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from kiosk.face import align
-from kiosk.face.detect import Detector, Found
+from kiosk.face.detect import Found
 from kiosk.face.landmarks import Landmarks
+from kiosk.face.mmod import Mmod
 from kiosk.face.model import Model
 from models.load import Pack
 from system.simulate.film import still_of
@@ -25,8 +26,8 @@ SHARED = {"biden_1": 320, "biden_2": 400, "biden_obama_group": 700, "collins_1":
 
 
 @pytest.fixture(scope="module")
-def detector(pack: Pack) -> Detector:
-    return Detector(Model(pack.read(mmod(pack).weights), threads=2), mmod(pack))
+def detector(pack: Pack) -> Mmod:
+    return Mmod(Model(pack.read(mmod(pack).weights), threads=2), mmod(pack))
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,8 @@ def picture(request: pytest.FixtureRequest) -> Image:
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def found(detector: Detector, image: Image) -> list[Found]:
-    return detector.find(image, detector.sizes(50, min(image.shape[:2])))
+def found(detector: Mmod, image: Image) -> list[Found]:
+    return detector.find(image, 50, min(image.shape[:2]))
 
 
 def rgb(image: Image) -> Image:
@@ -57,16 +58,16 @@ def box(face: Found) -> Any:
 
 
 @pytest.mark.slow
-def test_every_face_that_dlib_finds_is_found_and_no_other(detector: Detector, dlib_detector: Any, picture: Image) -> None:
+def test_every_face_that_dlib_finds_is_found_and_no_other(detector: Mmod, dlib_detector: Any, picture: Image) -> None:
     rects = [(answer.rect, answer.confidence) for answer in dlib_detector(rgb(picture), 0)]
     peer = [Found(rect.left(), rect.top(), rect.width(), confidence) for rect, confidence in rects]
-    ours = detector.find(picture, detector.sizes(80, min(picture.shape[:2])))
+    ours = detector.find(picture, 80, min(picture.shape[:2]))
     assert len(ours) == len(peer) >= 1
     for face in peer:
         assert max(face.overlap(other) for other in ours) > 0.5
 
 
-def test_the_five_points_are_those_of_dlib(detector: Detector, landmarks: Landmarks, dlib_landmarks: Any, picture: Image) -> None:
+def test_the_five_points_are_those_of_dlib(detector: Mmod, landmarks: Landmarks, dlib_landmarks: Any, picture: Image) -> None:
     for face in found(detector, picture):
         peer = np.array([(p.x, p.y) for p in dlib_landmarks(rgb(picture), box(face)).parts()])
         apart = np.abs(np.floor(landmarks(picture, face) + 0.5) - peer)
@@ -85,7 +86,7 @@ def test_the_points_of_a_box_over_the_edge_are_those_of_dlib(
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.6])
-def test_the_cut_out_is_that_of_dlib(pack: Pack, detector: Detector, dlib_landmarks: Any, picture: Image, factor: float) -> None:
+def test_the_cut_out_is_that_of_dlib(pack: Pack, detector: Mmod, dlib_landmarks: Any, picture: Image, factor: float) -> None:
     """Also for a face so large that the picture is halved first."""
     picture = np.asarray(cv2.resize(picture, None, fx=factor, fy=factor), dtype=np.uint8)
     face = found(detector, picture)[0]

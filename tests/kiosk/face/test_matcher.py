@@ -103,7 +103,7 @@ def moved_in(image: Image, width: int) -> Image:
 def cropped(image: object, matcher: Matcher) -> Image:
     """The head at 102:126, as a card's portrait has it."""
     picture = np.asarray(image, dtype=np.uint8)
-    box = matcher._detector.find(picture, matcher._detector.sizes(80, 0.9 * min(picture.shape[:2])))[0]
+    box = matcher._recogniser.detector.find(picture, 80, 0.9 * min(picture.shape[:2]))[0]
     wide, middle = 1.9 * box.size, box.left + box.size / 2
     top, left = max(0, round(box.top - 0.5 * box.size)), max(0, round(middle - wide / 2))
     return picture[top : round(box.top + 1.85 * box.size), left : round(middle + wide / 2)]
