@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import Case, Direction, Outcome, PartState
+from sync_agent.contract.kinds import Case, Direction, PartState, Scoring
 from sync_agent.contract.masking import masked_name, masked_number
 from sync_agent.contract.receipts import Standing
 from sync_agent.fleet import gaps, presence
@@ -119,11 +119,28 @@ class DeviceView:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """How a face was compared: which tests that somebody was there ran, and how likeness became a number.
+
+    Words of a later release are shown as they came, so these are none of the contract's.
+
+    Attributes:
+        is_calibrated: whether people who consented for it stood behind the scoring.
+    """
+
+    liveness: str
+    checks: tuple[str, ...]
+    scoring: str
+    is_calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RecordView:
     """One record.
 
     Attributes:
         result: namespace and word of what the device found, for instance ("outcome", "match"); None where there is none to tell.
+        comparison: the last one of a verification; None where there was none.
         name, number: masked.
         standing: None until the rules have judged it.
     """
@@ -134,6 +151,7 @@ class RecordView:
     site: str
     kind: str
     result: tuple[str, str] | None
+    comparison: ComparisonView | None
     name: str
     number: str
     at: datetime
@@ -223,7 +241,7 @@ def _parts(status: DeviceStatus | None) -> tuple[PartView, ...]:
 
 def _records(session: Session) -> tuple[RecordView, ...]:
     asked = (
-        select(RecordRow, Person, VerificationRow.outcome, AttendanceRow.direction, ReviewCase.cause)
+        select(RecordRow, Person, VerificationRow, AttendanceRow.direction, ReviewCase.cause)
         .outerjoin(Person, Person.id == RecordRow.person_id)
         .outerjoin(VerificationRow, VerificationRow.record_id == RecordRow.id)
         .outerjoin(AttendanceRow, AttendanceRow.record_id == RecordRow.id)
@@ -232,20 +250,33 @@ def _records(session: Session) -> tuple[RecordView, ...]:
         .limit(RECORDS)
     )
     return tuple(
-        _record(record, person, _result(record.kind, outcome, direction, cause))
-        for record, person, outcome, direction, cause in session.execute(asked)
+        _record(record, person, _result(record.kind, verification, direction, cause), _comparison(verification))
+        for record, person, verification, direction, cause in session.execute(asked)
     )
 
 
-def _result(kind: str, outcome: Outcome | None, direction: Direction | None, cause: str | None) -> tuple[str, str] | None:
-    if outcome is not None:
-        return "outcome", outcome
+def _result(
+    kind: str, verification: VerificationRow | None, direction: Direction | None, cause: str | None
+) -> tuple[str, str] | None:
+    if verification is not None:
+        return "outcome", verification.outcome
     if direction is not None:
         return "direction", direction
     return ("cause", cause) if kind == Case.kind and cause else None
 
 
-def _record(record: RecordRow, person: Person | None, result: tuple[str, str] | None) -> RecordView:
+def _comparison(verification: VerificationRow | None) -> ComparisonView | None:
+    if verification is None or not (comparisons := verification.facts["comparisons"]):
+        return None
+    last = comparisons[-1]
+    # A record of an earlier release says nothing of the last three.
+    scoring = last.get("scoring", Scoring.EUCLIDEAN)
+    return ComparisonView(last["liveness"], tuple(last.get("checks", ())), scoring, bool(last.get("calibration")))
+
+
+def _record(
+    record: RecordRow, person: Person | None, result: tuple[str, str] | None, comparison: ComparisonView | None
+) -> RecordView:
     return RecordView(
         id=record.id,
         seq=record.seq,
@@ -253,6 +284,7 @@ def _record(record: RecordRow, person: Person | None, result: tuple[str, str] | 
         site=record.site_id or "",
         kind=record.kind,
         result=result,
+        comparison=comparison,
         name="" if person is None else masked_name(person.name),
         number="" if person is None else masked_number(person.number),
         at=record.time,

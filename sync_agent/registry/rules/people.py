@@ -10,7 +10,9 @@ from sync_agent.contract.kinds import (
     Capture,
     CardFacts,
     CardHolder,
+    Comparison,
     Finding,
+    Liveness,
     Method,
     Outcome,
     Provenance,
@@ -34,6 +36,9 @@ WORKING_AGE: Final = 16
 
 _DOUBTFUL: Final = frozenset({Finding.NUMBER_CHECK, Finding.BIRTH_DIFFERS, Finding.SEX_DIFFERS})
 """Findings that a genuine card cannot have."""
+
+_NOT_SHOWN_ALIVE: Final = frozenset({Liveness.FAILED, Liveness.ATTENDANT})
+"""With these no device may speak of a match: the one failed, and the other is for a person to say."""
 
 
 def capture(member: Member | None, facts: Capture, holder: CardHolder, on: date) -> Decision:
@@ -72,7 +77,7 @@ def verify(member: Member | None, facts: Verification, holder: CardHolder, on: d
     if _is_doubtful(facts.card, holder, on):
         return in_review(OpenCase(CaseKind.DOUBTFUL_CARD), KeepCard())
     if facts.outcome is Outcome.TO_CONFIRM:
-        return in_review(OpenCase(CaseKind.MANUAL_CHECK), KeepCard())
+        return in_review(_to_confirm(facts), KeepCard())
     if not _is_match(facts):
         return in_review(OpenCase(CaseKind.COMPARISON, cause=facts.outcome), KeepCard())
     if member is not None and member.status is LibraryStatus.IN_LIBRARY:
@@ -101,6 +106,20 @@ def _is_doubtful(card: CardFacts, holder: CardHolder, on: date) -> bool:
     return card.provenance is Provenance.ICAO_UNVERIFIED or not _DOUBTFUL.isdisjoint(card.findings) or holder.valid_from > on
 
 
+def _to_confirm(facts: Verification) -> OpenCase:
+    """Say what a person is to confirm: both, card and person; or, where the faces are alike, that the person was there (P15)."""
+    if not facts.comparisons:
+        return OpenCase(CaseKind.MANUAL_CHECK)
+    if facts.consent.compare and _is_alike(facts.comparisons[-1]):
+        return OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)
+    return OpenCase(CaseKind.COMPARISON, cause=facts.outcome)
+
+
+def _is_alike(comparison: Comparison) -> bool:
+    """Say whether the figures are those of one person; by some scorings they are negative."""
+    return comparison.distance is not None and comparison.distance <= comparison.accept_at
+
+
 def _is_match(facts: Verification) -> bool:
     """Say whether the device's own figures bear out that it found a match; a claim without them does not open a library."""
     if facts.outcome is not Outcome.MATCH:
@@ -112,8 +131,8 @@ def _is_match(facts: Verification) -> bool:
                 facts.consent.compare
                 and last is not None
                 and last.outcome is Outcome.MATCH
-                and last.distance is not None
-                and last.distance <= last.accept_at
+                and last.liveness not in _NOT_SHOWN_ALIVE
+                and _is_alike(last)
             )
         case Method.NATIONAL_IDENTITY | Method.MANUAL:
             # Neither can be decided by a device alone: the one is confirmed by its connector, the other by a second person.

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import Finding, Method, Outcome, Provenance
+from sync_agent.contract.kinds import Finding, Liveness, Method, Outcome, Provenance, Scoring, Verification
 from sync_agent.contract.receipts import Standing
 from sync_agent.registry.rules import people
 from sync_agent.registry.rules.decision import KeepCard, Member, OpenCase, SetStatus
@@ -17,6 +18,13 @@ EXPECTED = Member(LibraryStatus.ADDED)
 INSIDE = Member(LibraryStatus.IN_LIBRARY, NOW - timedelta(days=9))
 TODAYS_CHILD = {"birth": date(2010, 3, 3)}
 SIXTEEN_TODAY = {"birth": date(2010, 3, 2)}
+
+
+def made(outcome: Outcome, compared: Outcome | None = None, **figures: Any) -> Verification:
+    """A verification whose one comparison has these figures."""
+    facts = verification(outcome)
+    comparison = facts.comparisons[0].model_copy(update={"outcome": compared or outcome, **figures})
+    return facts.model_copy(update={"comparisons": (comparison,)})
 
 
 @pytest.mark.parametrize("before", [LibraryStatus.ADDED, LibraryStatus.SYNCED, LibraryStatus.CAPTURED])
@@ -62,13 +70,53 @@ def test_fail__who_refuses_the_face_is_checked_by_a_person() -> None:
         verification(Outcome.MATCH, consents=False),
         verification(Outcome.MATCH, method=Method.MANUAL),
         verification(Outcome.MATCH).model_copy(update={"comparisons": ()}),
+        made(Outcome.MATCH, distance=-1.9, accept_at=-2.0),
+        made(Outcome.MATCH, liveness=Liveness.FAILED),
+        made(Outcome.MATCH, liveness=Liveness.ATTENDANT),
+        made(Outcome.MATCH, Outcome.NOT_LIVE),
+        made(Outcome.MATCH, Outcome.WRONG_PERSON),
+        made(Outcome.MATCH, Outcome.TO_CONFIRM),
     ],
-    ids=["too far", "no distance", "no consent", "manual", "no comparison"],
+    ids=[
+        "too far",
+        "no distance",
+        "no consent",
+        "manual",
+        "no comparison",
+        "too far below zero",
+        "not live",
+        "attendant",
+        "comparison not live",
+        "comparison of another",
+        "comparison to confirm",
+    ],
 )
 def test_fail__a_match_that_the_figures_do_not_bear_out_opens_nothing(claim: object) -> None:
     decision = people.verify(EXPECTED, claim, holder("zhaxi"), ON, NOW)  # type: ignore[arg-type]  # parametrised values are objects
     assert decision.standing is Standing.IN_REVIEW
     assert SetStatus not in map(type, decision.changes)
+
+
+@pytest.mark.parametrize("liveness", [Liveness.NOT_RUN, Liveness.CHALLENGE_ONLY, Liveness.PASSED])
+def test_ok__a_distance_below_zero_is_as_good_as_any_when_the_scoring_is_calibrated(liveness: Liveness) -> None:
+    claim = made(Outcome.MATCH, distance=-2.0, accept_at=-2.0, liveness=liveness, scoring=Scoring.COHORT, calibration="c" * 64)
+    assert people.verify(EXPECTED, claim, holder("zhaxi"), ON, NOW).standing is Standing.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("figures", "case"),
+    [
+        ({}, OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)),
+        ({"distance": 0.51}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
+        ({"distance": None}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
+    ],
+    ids=["alike", "unlike", "no distance"],
+)
+def test_fail__who_cannot_turn_their_head_is_confirmed_by_a_person(figures: dict[str, Any], case: OpenCase) -> None:
+    """P15."""
+    gentle = made(Outcome.TO_CONFIRM, liveness=Liveness.ATTENDANT, **figures)
+    decision = people.verify(EXPECTED, gentle, holder("zhaxi"), ON, NOW)
+    assert (decision.standing, decision.effective_from, decision.changes) == (Standing.IN_REVIEW, None, (KeepCard(), case))
 
 
 @pytest.mark.parametrize(("until", "code"), [(date(2026, 3, 1), Code.CARD_EXPIRED), (ON, None), (None, None)])

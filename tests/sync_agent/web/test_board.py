@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import OKPKey
 
-from sync_agent.contract.kinds import Direction, Outcome, PartHealth, PartState
+from sync_agent.contract.kinds import Direction, Liveness, LivenessCheck, Method, Outcome, PartHealth, PartState, Scoring
 from sync_agent.contract.receipts import Standing
 from sync_agent.contract.status import Birth, Link, State, Telemetry
 from sync_agent.contract.topics import DeviceId, Up
@@ -16,7 +16,7 @@ from sync_agent.registry.database import Database
 from sync_agent.registry.tables import DeviceSeen, GapLine, LibraryStatus
 from sync_agent.settings import FleetSettings
 from sync_agent.web import board
-from sync_agent.web.board import Answer, Board, Tally
+from sync_agent.web.board import Answer, Board, ComparisonView, Tally
 from system.simulate.people import PEOPLE
 from tests.sync_agent.world import (
     DEVICE,
@@ -135,6 +135,22 @@ def test_each_kind_of_record_says_what_was_found(world: World) -> None:
         ("attendance", ("direction", "leave"), Standing.ACCEPTED, name),
         ("verification", ("outcome", "no-match"), Standing.IN_REVIEW, name),
         ("capture", None, Standing.ACCEPTED, name),
+    ]
+
+
+def test_a_verification_says_how_the_face_was_compared(world: World) -> None:
+    plain = verification()
+    (made,) = plain.comparisons
+    checks = (LivenessCheck.CHALLENGE, LivenessCheck.IDENTITY)
+    better = {"liveness": Liveness.PASSED, "checks": checks, "scoring": Scoring.COHORT, "calibration": "c" * 64}
+    tested = plain.model_copy(update={"comparisons": (made, made.model_copy(update=better))})
+    manual = verification(Outcome.TO_CONFIRM, method=Method.MANUAL, consents=False)
+    for minute, facts in enumerate((plain, tested, manual)):
+        world.happens(facts, holder("zhaxi"), time=NOW + timedelta(minutes=minute))
+    assert [record.comparison for record in look(world).records] == [
+        None,
+        ComparisonView(Liveness.PASSED, checks, Scoring.COHORT, True),
+        ComparisonView(made.liveness, (), Scoring.EUCLIDEAN, False),
     ]
 
 

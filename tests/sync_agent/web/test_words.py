@@ -7,7 +7,7 @@ from enum import StrEnum
 import pytest
 
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import KINDS, Cause, Direction, Outcome, PartState
+from sync_agent.contract.kinds import KINDS, Cause, Direction, Liveness, LivenessCheck, Outcome, PartState, Scoring
 from sync_agent.contract.receipts import Standing
 from sync_agent.fleet.presence import Presence
 from sync_agent.web import words
@@ -18,11 +18,14 @@ ENUMERATIONS: dict[str, type[StrEnum]] = {
     "answer": Answer,
     "answer-hint": Answer,
     "cause": Cause,
+    "check": LivenessCheck,
     "code": Code,
     "direction": Direction,
+    "liveness": Liveness,
     "outcome": Outcome,
     "part-state": PartState,
     "presence": Presence,
+    "scoring": Scoring,
     "standing": Standing,
 }
 
