@@ -29,9 +29,9 @@ DEATHS: Final = {
     "committed": ("behind", "sync_agent.ingest.clerk:Clerk.hold"),
     "acknowledged": ("behind", "sync_agent.ingest.sessions:Sessions.acknowledge"),
     "receipt given": ("behind", "sync_agent.ingest.postman:Postman.deliver"),
-    "about to judge": ("before", "sync_agent.ingest.judge:Judge._piece"),
+    "about to judge": ("before", "sync_agent.ingest.judge:Judge._judge"),
     "judged, not committed": ("behind", "sync_agent.ingest.judge:_Sitting.judge"),
-    "judged": ("behind", "sync_agent.ingest.judge:Judge._piece"),
+    "judged": ("behind", "sync_agent.ingest.judge:Judge._judge"),
 }
 """Where an agent dies."""
 
