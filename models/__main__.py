@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from models.load import BadPack, Pack
 from models.shelf import Refused, Shelf
+
+if TYPE_CHECKING:
+    from models.fetch import NotFetched
 
 app = typer.Typer(
     help="Model packs: get them, make them, check them, choose one.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -42,6 +45,29 @@ def list_packs(packs: Packs = None) -> None:
         typer.echo(f"    use {pack.spec.use}, licence {pack.spec.licence}, sha256 {pack.sha256}")
         typer.echo(f"    weights {'missing or wrong: ' + missing if missing else 'as they should be'}")
     typer.echo("* in force" if in_force else "none is in force")
+
+
+@app.command()
+def fetch(
+    pack: Name,
+    packs: Packs = None,
+    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Address below which the files lie by their names.")] = None,
+    source: Annotated[Path | None, typer.Option("--from", metavar="FOLDER", help="Folder or USB stick with the files.")] = None,
+) -> None:
+    """Get a pack's published files from their official addresses, a mirror or a folder; goes on where it was cut off."""
+    from models.fetch import NotFetched, copy  # needs httpx, which a running kiosk has no use for
+    from models.fetch import fetch as get
+
+    if mirror and source:
+        raise typer.BadParameter("either --mirror or --from")
+    try:
+        opened = Shelf(packs).open_to_fill(pack)
+        got = copy(opened, source) if source else get(opened, mirror)
+    except (BadPack, NotFetched) as err:
+        _give_up(err)
+    typer.echo(f"{pack}: " + (", ".join(path.name for path in got) or "nothing to do"))
+    if missing := _missing(opened):
+        typer.echo(f"{pack}: {', '.join(missing)} must be made: python -m models build {pack}")
 
 
 @app.command()
@@ -95,7 +121,7 @@ def _missing(pack: Pack) -> list[str]:
     return [part.file for part in pack.spec.weights if not pack.has(part)]
 
 
-def _give_up(err: BadPack | Refused) -> NoReturn:
+def _give_up(err: BadPack | Refused | NotFetched) -> NoReturn:
     typer.echo(f"{err.code}: {err}", err=True)
     raise typer.Exit(1)
 

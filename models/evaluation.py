@@ -97,6 +97,7 @@ class Evaluation(Table):
     identities: Count = Field(description="0 where the pairs do not say who is on them.")
     failure_to_acquire: Rate = Field(description="Pictures without a usable face, of all pictures.")
     eer: Fraction
+    eer_interval: tuple[Fraction, Fraction] | None = Field(default=None, description="Its confidence interval.")
     intervals: str = Field(
         description="How the confidence intervals were made, for instance 'Wilson' or 'bootstrap over people'."
     )
