@@ -26,6 +26,10 @@ class Pictured(Protocol):
         """Counts up."""
 
     @property
+    def at(self) -> float:
+        """Monotonic seconds when it was taken."""
+
+    @property
     def image(self) -> Image:
         """(height, width, 3) uint8, BGR, not mirrored."""
 

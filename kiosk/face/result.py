@@ -82,6 +82,19 @@ class Step:
     progress: float
 
 
+class LivenessCause(StrEnum):
+    """Why a liveness test failed. The first five a person can do something about."""
+
+    LATE = "too-late"
+    OTHER_SIDE = "other-side"
+    LOST = "face-lost"
+    TWO_FACES = "two-faces"
+    JUMPED = "face-jumped"
+    STRANGER = "stranger"
+    FLAT = "flat"
+    LIFELESS = "lifeless"
+
+
 class FaceFault(Exception):
     """The face worker cannot work. Code FACE-01: not running; FACE-02: model file missing or not the one it should be."""
 

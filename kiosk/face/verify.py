@@ -1,25 +1,27 @@
-"""The decision: several good frames in a row against the chip portrait, in bands, within a deadline."""
+"""One try: straight frames decide who it is, and only then is the person asked to turn.
+
+Who does not match, or is the other person of a chain, learns nothing of the challenge.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from kiosk.clock import Clock
 from kiosk.face.given import Eyes, Likeness, Pictured
-from kiosk.face.result import FaceFault, Glimpse, QualityCause
+from kiosk.face.liveness import Challenge, Verdict, drawn
+from kiosk.face.result import Ask, Glimpse, QualityCause, Step
+from kiosk.face.tally import Found, Standard, Tally, concluded, no_reference
+from kiosk.settings import FaceSettings
 from models.load import Pack
-from sync_agent.contract.kinds import Comparison, Liveness, Outcome
+from sync_agent.contract.kinds import Comparison, Condition, Liveness, Outcome
 
 POLL_S: Final = 0.015
 """How often the camera is asked for a new frame while none was judged, seconds."""
 
-_BREAKS: Final = frozenset({QualityCause.NO_FACE, QualityCause.TWO_FACES})
-"""After these somebody else may stand there: what was gathered no longer counts."""
-
-OnGlimpse = Callable[[Glimpse | None, float], None]
-"""Told of each frame that was judged, and how far the decision is, 0 to 1."""
+OnStep = Callable[[Step], None]
+"""Told of each frame that was judged and of each prompt; it is shown when this returns."""
 
 
 class Judge(Protocol):
@@ -47,109 +49,96 @@ async def verify(
     camera: Eyes,
     portrait: Likeness | None,
     *,
-    deadline_s: float,
+    condition: Condition = Condition.CHIP,
+    other: Likeness | None = None,
+    gentle: bool = False,
+    settings: FaceSettings,
     clock: Clock,
-    on_glimpse: OnGlimpse,
+    on_step: OnStep,
 ) -> Comparison:
-    """Compare whoever stands before an open camera with a portrait. Opens and closes nothing.
+    """Compare whoever stands before an open camera with a portrait, and test that they are alive. Opens and closes nothing.
 
     Args:
         worker: judges the frames.
         camera: open.
-        portrait: from the chip; None where it could not be decoded.
-        deadline_s: how long to try.
-        clock: for the deadline.
-        on_glimpse: told of each frame, in the caller's event loop.
+        portrait: from a card or document; None where it could not be decoded.
+        condition: what kind of portrait it is.
+        other: portrait of the other person of a chain, to say so when that is who stands there.
+        gentle: for people who cannot turn their head: no challenge, and an attendant confirms (P15).
+        settings: deadlines, number of turns, whether staff stands by.
+        clock: for the deadlines; the one the camera's frames are timed by.
+        on_step: told of each frame and each prompt, in the caller's event loop.
 
     Raises:
         CameraGone: the stream broke (whatever the camera's `newest` raises).
         FaceFault: the worker is not there, or judged too few frames within the deadline.
     """
-    tally = Tally(worker.pack)
+    standard = Standard.of(worker.pack, condition, None)
     if portrait is None:
-        return tally.no_reference()
+        return concluded(no_reference(None), standard)
     if cause := await worker.refer(portrait):
-        return tally.no_reference(cause)
-    on_glimpse(None, 0.0)
-    until = clock.monotonic() + deadline_s
-    offered = 0
-    while clock.monotonic() < until:
-        frame = camera.newest()
-        if frame is not None and frame.number != offered:
-            offered = frame.number
-            worker.offer(frame)
-        glimpse = await worker.glimpse(POLL_S)
-        if glimpse is None:
-            continue
-        decided = tally.add(glimpse)
-        on_glimpse(glimpse, tally.progress)
-        if decided is not None:
-            return decided
-    return tally.at_deadline(deadline_s)
+        return concluded(no_reference(cause), standard)
+    look = _Look(worker, camera, clock, settings, on_step, turns=0 if gentle else settings.challenge_turns)
+    tally = Tally(standard)
+    found = await look.straight(tally)
+    if found.outcome not in (Outcome.MATCH, Outcome.REVIEW):
+        return concluded(found, standard)
+    verdict = Verdict(Liveness.ATTENDANT, ()) if gentle else await look.challenge(tally, found)
+    return concluded(found, standard, verdict, is_attended=settings.attended)
 
 
-class Tally:
-    """What the frames of one try gave so far."""
+class _Look:
+    """The frames of one try, and where it stands."""
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
-        self._band = pack.spec.thresholds.chip
-        self._distances: list[float] = []
-        self._causes: Counter[QualityCause] = Counter()
+    def __init__(self, worker: Judge, camera: Eyes, clock: Clock, settings: FaceSettings, on_step: OnStep, *, turns: int) -> None:
+        self._worker = worker
+        self._camera = camera
+        self._clock = clock
+        self._settings = settings
+        self._on_step = on_step
+        self._sides = drawn(turns)
+        self._share = 1 / (1 + 2 * turns)
+        self._taken: dict[int, float] = {}
 
-    @property
-    def progress(self) -> float:
-        """How much of the decision is there, 0 to 1."""
-        return len(self._distances) / self._band.frames
+    async def straight(self, tally: Tally) -> Found:
+        """Look until enough good frames decided or the time is over."""
+        self._on_step(Step(Ask.STRAIGHT, None, 0.0))
+        until = self._clock.monotonic() + self._settings.deadline_s
+        while self._clock.monotonic() < until:
+            glimpse, at = await self._next()
+            if glimpse is None:
+                continue
+            found = tally.add(glimpse, at)
+            self._on_step(Step(Ask.STRAIGHT, glimpse, self._share * tally.progress))
+            if found is not None:
+                return found
+        return tally.at_deadline(self._settings.deadline_s)
 
-    def add(self, glimpse: Glimpse) -> Comparison | None:
-        """Count a frame; return the decision once there are enough good ones.
+    async def challenge(self, tally: Tally, found: Found) -> Verdict:
+        """Ask for the turns, one after the other; where none is asked for, a passive model may have something to say."""
+        spec = self._worker.pack.spec.liveness
+        challenge = Challenge(self._sides, spec, self._settings.turn_s, tally.track, found.glimpses)
+        is_new, glimpse = True, found.glimpses[-1]
+        while not challenge.is_over:
+            self._on_step(Step(challenge.ask, glimpse, self._share + (1 - self._share) * challenge.progress))
+            if is_new:
+                challenge.shown(self._clock.monotonic())
+            seen, at = await self._next()
+            while seen is None and not challenge.is_over:
+                challenge.tick(self._clock.monotonic())
+                seen, at = await self._next()
+            if seen is not None:
+                glimpse, is_new = seen, challenge.add(seen, at)
+        if challenge.cause is None:
+            self._on_step(Step(Ask.STRAIGHT, glimpse, 1.0))
+        return challenge.verdict()
 
-        The distances are averaged, not the vectors: the thresholds were set for single frames, and the mean of several
-        vectors lies nearer to everybody's.
-        """
-        if glimpse.cause is not None:
-            self._causes[glimpse.cause] += 1
-            if glimpse.cause in _BREAKS:
-                self._distances.clear()
-        elif glimpse.distance is not None:
-            self._distances.append(glimpse.distance)
-        if len(self._distances) < self._band.frames:
-            return None
-        distance = sum(self._distances) / len(self._distances)
-        return self._comparison(self._outcome(distance), distance=distance)
-
-    def at_deadline(self, deadline_s: float) -> Comparison:
-        """Return what is to be said when the time is over: the cause that was seen most.
-
-        Raises:
-            FaceFault: nothing was wrong with the frames, there were only too few of them.
-        """
-        if not self._causes:
-            detail = (
-                f"{len(self._distances)} of {self._band.frames} frames were judged in {deadline_s:g} s; the machine is too slow"
-            )
-            raise FaceFault("FACE-01", detail)
-        return self._comparison(Outcome.POOR_QUALITY, quality=self._causes.most_common(1)[0][0])
-
-    def no_reference(self, cause: QualityCause | None = None) -> Comparison:
-        """Return that there is nothing to compare with; `cause` says what is wrong with the portrait."""
-        return self._comparison(Outcome.NO_REFERENCE, quality=cause or "")
-
-    def _outcome(self, distance: float) -> Outcome:
-        if distance <= self._band.accept_at:
-            return Outcome.MATCH
-        return Outcome.REVIEW if distance <= self._band.review_at else Outcome.NO_MATCH
-
-    def _comparison(self, outcome: Outcome, *, distance: float | None = None, quality: str = "") -> Comparison:
-        return Comparison(
-            outcome=outcome,
-            distance=None if distance is None else round(distance, 4),
-            accept_at=self._band.accept_at,
-            review_at=self._band.review_at,
-            pack=self._pack.spec.name,
-            pack_sha256=self._pack.sha256,
-            liveness=Liveness.NOT_RUN,
-            quality=quality,
-            frames=len(self._distances),
-        )
+    async def _next(self) -> tuple[Glimpse | None, float]:
+        """Return the next judged frame and when it was taken; None now and then while there is none."""
+        frame = self._camera.newest()
+        if frame is not None and frame.number not in self._taken:
+            self._taken[frame.number] = frame.at
+            self._worker.offer(frame)
+        glimpse = await self._worker.glimpse(POLL_S)
+        now = self._clock.monotonic()
+        return glimpse, now if glimpse is None else self._taken.get(glimpse.frame, now)

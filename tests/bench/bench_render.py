@@ -29,7 +29,7 @@ from kiosk.cameras.preview import preview_of
 from kiosk.cards.document import Portrait
 from kiosk.clock import SystemClock
 from kiosk.desk import PREVIEW_S
-from kiosk.face.result import Glimpse
+from kiosk.face.result import Glimpse, Step
 from kiosk.face.verify import verify
 from kiosk.face.worker import FaceWorker
 from kiosk.screens.pages import Face, Text
@@ -160,15 +160,16 @@ async def _match(stage: Stage, camera: Camera, worker: FaceWorker, judged: list[
         RuntimeError: a decision was another than the film's; the figures would be of something else.
     """
 
-    def glimpsed(glimpse: Glimpse | None, progress: float) -> None:
-        if glimpse is not None:
-            judged.append(glimpse)
-        stage.show(Face(Text("face.hint.good"), progress))
+    def glimpsed(step: Step) -> None:
+        if step.glimpse is not None:
+            judged.append(step.glimpse)
+        stage.show(Face(Text("face.hint.good"), step.progress))
 
     jpeg = np.frombuffer(chip_portrait(portrait_of("right")), dtype=np.uint8)
     portrait = Portrait(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), dtype=np.uint8), "jpeg")
+    settings = FaceSettings(deadline_s=DEADLINE_S, challenge_turns=0)
     while time.monotonic() < until:
-        decided = await verify(worker, camera, portrait, deadline_s=DEADLINE_S, clock=SystemClock(), on_glimpse=glimpsed)
+        decided = await verify(worker, camera, portrait, settings=settings, clock=SystemClock(), on_step=glimpsed)
         if decided.outcome is not Outcome.MATCH:
             raise RuntimeError(f"the right person came out as {decided.outcome}")
 

@@ -69,9 +69,9 @@ async def compared(
             worker,
             camera,
             portrait,
-            deadline_s=deadline_s,
+            settings=FaceSettings(deadline_s=deadline_s, challenge_turns=0),
             clock=CLOCK,
-            on_glimpse=lambda _, progress: (told if told is not None else []).append(progress),
+            on_step=lambda step: (told if told is not None else []).append(step.progress),
         )
 
 
@@ -132,7 +132,7 @@ async def test_a_camera_that_goes_in_the_middle_ends_the_comparison(
     shutil.copy(films / "nobody.avi", film)
     async with showing(film) as camera:
         looking = asyncio.ensure_future(
-            verify(worker, camera, chip("right"), deadline_s=15, clock=CLOCK, on_glimpse=lambda glimpse, _: went(glimpse))
+            verify(worker, camera, chip("right"), settings=FaceSettings(), clock=CLOCK, on_step=lambda step: went(step.glimpse))
         )
 
         def went(glimpse: Glimpse | None) -> None:
