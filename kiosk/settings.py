@@ -62,6 +62,12 @@ class FaceSettings(Group):
         description="Folder with the site's model packs and in-force.toml, which says which one is in force; "
         "absent: the pack `dlib` as it came with the program.",
     )
+    calibration: Path | None = Field(
+        None, description="File that `kiosk cohort build` made of people who consented; absent: the pack's own thresholds."
+    )
+    calibration_key: Path | None = Field(
+        None, description="File of its key, made with it on this device; absent: beside the calibration, `.key` appended."
+    )
     deadline_s: Seconds = Field(20.0, description="After this long without a decision the try ends.")
     tries: Annotated[int, Field(ge=1, le=5)] = Field(3, description="Tries before a person decides (S15).")
     attended: bool = Field(
