@@ -68,6 +68,7 @@ class FaceSettings(Group):
     calibration_key: Path | None = Field(
         None, description="File of its key, made with it on this device; absent: beside the calibration, `.key` appended."
     )
+    threads: Annotated[int, Field(ge=1, le=4)] = Field(2, description="Most threads the face match computes with.")
     deadline_s: Seconds = Field(20.0, description="After this long without a decision the try ends.")
     tries: Annotated[int, Field(ge=1, le=5)] = Field(3, description="Tries before a person decides (S15).")
     attended: bool = Field(

@@ -175,9 +175,14 @@ class QualitySpec(Table):
     off_centre: Fraction = Field(description="Largest distance of the face from the middle; fraction of width and height.")
     darkest: Annotated[float, Field(ge=0, le=255, description="A lower mean grey of the face is too dark.")]
     brightest: Annotated[float, Field(ge=0, le=255, description="A higher mean grey of the face is too bright.")]
-    back_lit: Annotated[float, Field(ge=0, le=255, description="So much lighter the surroundings of a face may be, grey levels.")]
+    back_lit: Annotated[
+        float,
+        Field(
+            ge=0, le=255, description="So much lighter its surroundings may be than the lightest tenth of a face, grey levels."
+        ),
+    ]
     sharpness: Annotated[float, Field(ge=0, description="A lower sharpness is blurred; see kiosk.face.quality.")]
-    turned: Fraction = Field(description="Largest shift of the nose to one side, as a fraction of the eyes' distance.")
+    turned_deg: Degrees = Field(description="Largest turn of the head to one side.")
     tilted_deg: Degrees = Field(description="Largest tilt of the line of the eyes.")
     covered: Annotated[float, Field(ge=0, description="A part of the face with less is covered; see kiosk.face.quality.")]
     second_face: Fraction = Field(description="A second face counts from this fraction of the first one's width.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,13 @@ from kiosk.face.given import Image
 
 Points = NDArray[np.float32]
 """(5, 2) float32, x before y, pixels. Which five they are says `PointsKind`."""
+
+
+class PointsKind(Enum):
+    """Which five points a pack shows."""
+
+    EYE_CORNERS = "the person's left eye's outer and inner corner, the right eye's outer and inner corner, base of the nose"
+    EYES_NOSE_MOUTH = "the image's left and right eye, tip of the nose, the mouth's left and right corner"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

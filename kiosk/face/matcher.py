@@ -1,13 +1,14 @@
-"""From a frame to a glimpse: find, judge, cut out, describe, compare. Holds the reference of one visit."""
+"""From a frame to a glimpse: find, judge, cut out, describe, compare. Holds the references of one visit."""
 
 from __future__ import annotations
 
-from kiosk.face import quality
-from kiosk.face.detect import Found
-from kiosk.face.embed import Vector, distance
+from kiosk.face import pose, quality
+from kiosk.face.calibration import Calibration
+from kiosk.face.detect import Found, Points
 from kiosk.face.given import Image
 from kiosk.face.recogniser import Recogniser
 from kiosk.face.result import Box, Glimpse, QualityCause
+from kiosk.face.scoring import Scorer
 from kiosk.face.track import Tracker
 from models.load import Pack
 from sync_agent.contract.kinds import Condition
@@ -16,41 +17,58 @@ from sync_agent.contract.kinds import Condition
 class Matcher:
     """One pack, loaded."""
 
-    def __init__(self, pack: Pack, threads: int) -> None:
+    def __init__(self, pack: Pack, threads: int, calibration: Calibration | None = None) -> None:
         """Load and check the weights.
 
         Args:
             pack: where they are and what they must be.
             threads: how many the runtime may use.
+            calibration: the site's, of this pack; its scoring is used for portraits of its condition.
 
         Raises:
-            BadPack: a file is missing or another than the pack names.
+            BadPack: a file is missing, another than the pack names or of another kind, or the parts do not go together.
         """
         self._recogniser = Recogniser(pack, threads)
         self._spec = pack.spec
+        self._calibration = calibration
         self._tracker = Tracker(self._recogniser)
-        self._reference: Vector | None = None
+        self._reference: Scorer | None = None
+        self._other: Scorer | None = None
 
     def refer(self, portrait: Image, condition: Condition = Condition.CHIP) -> QualityCause | None:
-        """Take a portrait as what frames are compared with; return why it cannot be, or None.
+        """Take a portrait as what frames are compared with, and nobody else's; return why it cannot be, or None.
 
         Args:
             portrait: (height, width, 3) uint8, BGR.
             condition: where it comes from.
+
+        Raises:
+            NotNumbers: a network gave something else.
         """
         self.forget()
-        reference = self._recogniser.reference(portrait, condition)
-        if isinstance(reference, QualityCause):
-            return reference
-        self._reference = reference
+        taken = self._taken(portrait, condition)
+        if isinstance(taken, QualityCause):
+            return taken
+        self._reference = taken
+        return None
+
+    def refer_other(self, portrait: Image, condition: Condition = Condition.CHIP) -> QualityCause | None:
+        """Take the portrait of somebody else whom the face may wrongly be; see `refer`."""
+        taken = self._taken(portrait, condition)
+        if isinstance(taken, QualityCause):
+            return taken
+        self._other = taken
         return None
 
     def look(self, number: int, image: Image) -> Glimpse:
-        """Return what a frame gives: a distance, or the cause why it is of no use.
+        """Return what a frame gives: how unlike the references it is, or the cause why it is of no use.
 
         Args:
             number: of the frame.
             image: (height, width, 3) uint8, BGR.
+
+        Raises:
+            NotNumbers: a network gave something else.
         """
         spec = self._spec.quality
         faces = self._tracker.find(image)
@@ -58,21 +76,47 @@ class Matcher:
             return Glimpse(number, None, cause, None)
         points, chip = self._recogniser.describe(image, faces[0])
         face = self._tracker.follow(faces[0], points)
-        cause = quality.of_place(face, image, spec) or quality.of_chip(chip, points, spec)
-        box = _box(face, image)
-        if cause or self._reference is None:
-            return Glimpse(number, box, cause, None)
+        held = pose.of_points(points, self._recogniser.points_kind)
+        cause = (
+            quality.of_place(face, image, spec)
+            or quality.of_light(chip, face, image, spec)
+            or quality.of_pose(held, spec)
+            or quality.of_chip(chip, spec)
+        )
+        box, shown = _box(face, image), _fractions(points, image)
+        if cause not in (None, QualityCause.TURNED) or self._reference is None:
+            return Glimpse(number, box, cause, None, points=shown, yaw_deg=held.yaw_deg)
         vector = self._recogniser.vector(chip)
-        apart = distance(vector, self._reference)
+        glimpse = Glimpse(
+            number,
+            box,
+            cause,
+            distance=self._reference(vector),
+            plain=self._reference.plain(vector),
+            other=None if self._other is None else self._other(vector),
+            points=shown,
+            yaw_deg=held.yaw_deg,
+            passive=self._recogniser.alive(image, face),
+        )
         vector.fill(0)
-        return Glimpse(number, box, None, apart)
+        return glimpse
 
     def forget(self) -> None:
-        """Overwrite the reference with zeros and know of no face any more."""
-        if self._reference is not None:
-            self._reference.fill(0)
-        self._reference = None
+        """Overwrite the references with zeros and know of no face any more."""
+        for scorer in (self._reference, self._other):
+            if scorer is not None:
+                scorer.forget()
+        self._reference = self._other = None
         self._tracker.forget()
+
+    def _taken(self, portrait: Image, condition: Condition) -> Scorer | QualityCause:
+        vector = self._recogniser.reference(portrait, condition)
+        if isinstance(vector, QualityCause):
+            return vector
+        calibration = self._calibration
+        taken = Scorer(vector, calibration if calibration is not None and calibration.condition is condition else None)
+        vector.fill(0)
+        return taken
 
 
 def _box(face: Found, image: Image) -> Box:
@@ -80,3 +124,8 @@ def _box(face: Found, image: Image) -> Box:
     left, top = max(0.0, face.left / width), max(0.0, face.top / height)
     right, bottom = min(1.0, (face.left + face.size) / width), min(1.0, (face.top + face.size) / height)
     return Box(left, top, right - left, bottom - top)
+
+
+def _fractions(points: Points, image: Image) -> tuple[tuple[float, float], ...]:
+    height, width = image.shape[:2]
+    return tuple((float(x) / width, float(y) / height) for x, y in points)

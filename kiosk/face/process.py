@@ -15,10 +15,13 @@ from typing import Final, assert_never
 import cv2
 import numpy as np
 
+from kiosk.face.calibration import Calibration
 from kiosk.face.given import Image
 from kiosk.face.matcher import Matcher
+from kiosk.face.model import NotNumbers
 from kiosk.face.result import Glimpse, QualityCause
 from models.load import BadPack, Pack
+from sync_agent.contract.kinds import Condition
 
 Slot = Array[c_ubyte]
 """Shared memory without a name, so that nothing of it outlives the two processes. Only the kiosk writes to it."""
@@ -56,9 +59,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Refer:
-    """To the worker: the portrait in the slot is what frames are compared with."""
+    """To the worker: the portrait in the slot is what frames are compared with, or that of the person it may wrongly be."""
 
     picture: Picture
+    condition: Condition
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """From the worker: the pack cannot be used; the process ends. The text names file and remedy."""
+    """From the worker: the pack cannot be used; the process ends. The text names what and the remedy."""
 
+    code: str
     detail: str
 
 
@@ -96,7 +102,7 @@ class Forgotten:
 Answer = Ready | Broken | Referred | Forgotten | Glimpse
 
 
-def serve(slot: Slot, line: Connection, pack: Pack, threads: int) -> None:
+def serve(slot: Slot, line: Connection, pack: Pack, threads: int, calibration: Calibration | None) -> None:
     """Answer one request after the other until the kiosk hangs up. Runs in the worker's process.
 
     Args:
@@ -104,6 +110,7 @@ def serve(slot: Slot, line: Connection, pack: Pack, threads: int) -> None:
         line: to the kiosk.
         pack: what to load.
         threads: how many the model may use.
+        calibration: the site's, of this pack.
     """
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the kiosk, which then hangs up
@@ -111,26 +118,31 @@ def serve(slot: Slot, line: Connection, pack: Pack, threads: int) -> None:
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _PICTURE_BYTES)
     cv2.setNumThreads(1)
     try:
-        matcher = Matcher(pack, threads)
+        matcher = Matcher(pack, threads, calibration)
     except BadPack as err:
-        line.send(Broken(str(err)))
+        line.send(Broken(err.code, str(err)))
         return
-    matcher.look(0, np.zeros((*WARM_UP_PX, 3), dtype=np.uint8))
-    line.send(Ready())
     memory = np.ctypeslib.as_array(slot)
     try:
+        matcher.look(0, np.zeros((*WARM_UP_PX, 3), dtype=np.uint8))
+        line.send(Ready())
         while True:
             line.send(_answer(matcher, line.recv(), lambda picture: _seen(memory, picture)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         matcher.forget()
+    except NotNumbers as err:
+        matcher.forget()
+        remedy = "Verify the pack (python -m models verify) and the machine's memory, then start the kiosk again"
+        line.send(Broken("FACE-06", f"model pack {pack.spec.name!r} gave no score: {err}. {remedy}"))
 
 
 def _answer(matcher: Matcher, request: Request, seen: Callable[[Picture], Image]) -> Answer:
     match request:
         case Look(number, picture):
             return matcher.look(number, seen(picture))
-        case Refer(picture):
-            return Referred(matcher.refer(seen(picture)))
+        case Refer(picture, condition, is_other):
+            refer = matcher.refer_other if is_other else matcher.refer
+            return Referred(refer(seen(picture), condition))
         case Forget():
             matcher.forget()
             # Copies of frames that were made and freed on the way stay readable in the heap until their pages are given back.

@@ -8,13 +8,23 @@ from typing import Final
 import cv2
 import numpy as np
 
-from kiosk.face.detect import Found, Points
+from kiosk.face.detect import Found
 from kiosk.face.given import Image
+from kiosk.face.pose import Pose
 from kiosk.face.result import QualityCause
 from models.spec import QualitySpec
 
 _SMALL: Final = 50
 """Sharpness is judged on the cut-out reduced to this size, pixels: sensor noise is gone there, the shape of the eyes is not."""
+
+_LIGHTEST: Final = 90
+"""The lightest parts of a face: as light as this percentile."""
+
+_AROUND: Final = 0.5
+"""How far the surroundings of a face reach, in widths of it."""
+
+_EVERY: Final = 4
+"""Every so many pixels are enough for a mean."""
 
 _INNER: Final = 0.2
 """Part of the cut-out that is left away on each side: hair, collar, background."""
@@ -55,32 +65,50 @@ def of_place(face: Found, image: Image, spec: QualitySpec) -> QualityCause | Non
     return None
 
 
-def of_chip(chip: Image, points: Points, spec: QualitySpec) -> QualityCause | None:
-    """Return what is wrong with one face.
+def of_light(chip: Image, face: Found, image: Image, spec: QualitySpec) -> QualityCause | None:
+    """Return what is wrong with the light on one face.
+
+    Against bright surroundings it is not the mean of the face that counts but its lightest parts: dark skin in good light has
+    light spots, a face that gets no light has none.
 
     Args:
         chip: the cut-out, (size, size, 3) uint8, BGR.
-        points: the five points, pixels of the frame.
+        face: the box.
+        image: the frame, (height, width, 3) uint8, BGR.
+        spec: from when on a frame is of use.
+    """
+    inner = _inner(np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8))
+    if surroundings(image, face) - float(np.percentile(inner, _LIGHTEST)) > spec.back_lit:
+        return QualityCause.BACK_LIT
+    return _light(float(inner.mean()), spec)
+
+
+def of_pose(held: Pose, spec: QualitySpec) -> QualityCause | None:
+    """Return whether a head is turned or tilted too far."""
+    is_turned = abs(held.yaw_deg) > spec.turned_deg or held.tilt_deg > spec.tilted_deg
+    return QualityCause.TURNED if is_turned else None
+
+
+def of_chip(chip: Image, spec: QualitySpec) -> QualityCause | None:
+    """Return what is wrong with the cut-out of one face.
+
+    Args:
+        chip: the cut-out, (size, size, 3) uint8, BGR.
         spec: from when on a frame is of use.
     """
     grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-    if cause := _light(float(_inner(grey).mean()), spec):
-        return cause
-    turned, tilted_deg = pose(points)
-    if turned > spec.turned or tilted_deg > spec.tilted_deg:
-        return QualityCause.TURNED
-    if sharpness(grey) < spec.sharpness:
-        return QualityCause.BLURRED
-    return None
+    return QualityCause.BLURRED if sharpness(grey) < spec.sharpness else None
 
 
-def pose(points: Points) -> tuple[float, float]:
-    """Return how far the nose lies to one side of the eyes' middle, in distances of the eyes, and the eyes' tilt, degrees."""
-    eyes = points[:4].astype(np.float64)
-    line = (eyes[0] + eyes[1]) / 2 - (eyes[2] + eyes[3]) / 2
-    length = float(np.hypot(*line)) or 1.0
-    aside = abs(float(np.dot(points[4] - eyes.mean(axis=0), line))) / length**2
-    return aside, abs(float(np.degrees(np.arctan2(line[1], line[0]))))
+def surroundings(image: Image, face: Found) -> float:
+    """Return the mean grey around a face, up to half its width away on both sides and above, 0 to 255."""
+    reach = _AROUND * face.size
+    left, right = max(0, int(face.left - reach)), max(0, int(face.left + face.size + reach))
+    top, bottom = max(0, int(face.top - reach)), max(0, int(face.top + face.size))
+    around = image[top:bottom:_EVERY, left:right:_EVERY]
+    inner = image[max(0, int(face.top)) : bottom : _EVERY, max(0, int(face.left)) : max(0, int(face.left + face.size)) : _EVERY]
+    count = around.size - inner.size
+    return (float(around.sum()) - float(inner.sum())) / count if count > 0 else 0.0
 
 
 def sharpness(grey: Image) -> float:

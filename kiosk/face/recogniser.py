@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Final, TypeVar, assert_never
 
 import cv2
 import numpy as np
 
 from kiosk.face import align
-from kiosk.face.detect import Detector, Found, Points
+from kiosk.face.detect import Detector, Found, Points, PointsKind
 from kiosk.face.embed import Embedder, Vector
 from kiosk.face.given import Image
 from kiosk.face.landmarks import Landmarks
 from kiosk.face.mmod import Mmod
-from kiosk.face.model import BadModel, Model, Takes
+from kiosk.face.model import BadModel, Model, NotNumbers, Takes
+from kiosk.face.passive import Passive
 from kiosk.face.result import QualityCause
 from kiosk.face.yunet import Yunet
 from models.load import BadPack, Pack
@@ -41,13 +41,6 @@ _PORTRAIT_PX: Final = (320, 640)
 """A portrait's longer side is brought to within these: the detectors find no face in fewer pixels and gain nothing by more."""
 
 
-class PointsKind(Enum):
-    """Which five points a pack shows."""
-
-    EYE_CORNERS = "the person's left eye's outer and inner corner, the right eye's outer and inner corner, base of the nose"
-    EYES_NOSE_MOUTH = "the image's left and right eye, tip of the nose, the mouth's left and right corner"
-
-
 class Recogniser:
     """One pack, loaded. Not for several threads at once."""
 
@@ -68,6 +61,7 @@ class Recogniser:
         self.detector: Final = self._detector()
         self._landmarks = self._opened(spec.landmarks.weights, Landmarks) if isinstance(spec.landmarks, Dlib5Spec) else None
         self._embedder = self._opened_embedder()
+        self._passive = self._opened_passive()
 
     def faces(self, image: Image) -> list[Found]:
         """Return the faces in a frame, the widest first.
@@ -141,6 +135,14 @@ class Recogniser:
         size = (max(1, round(portrait.shape[1] * scale)), max(1, round(portrait.shape[0] * scale)))
         return np.asarray(cv2.resize(portrait, size, interpolation=how), dtype=np.uint8)
 
+    def alive(self, image: Image, face: Found) -> float | None:
+        """Return how sure the pack's passive model is that a face is alive, 0 to 1; None where it has none.
+
+        Raises:
+            NotNumbers: the network gave something else.
+        """
+        return None if self._passive is None else self._passive(image, face)
+
     # --- loading ------------------------------------------------------------------------------------------------------
 
     def _detector(self) -> Detector:
@@ -169,6 +171,13 @@ class Recogniser:
 
         return self._opened(spec.weights, opened)
 
+    def _opened_passive(self) -> Passive | None:
+        spec = self.spec.liveness.passive
+        if spec is None:
+            return None
+        size = (spec.input_px, spec.input_px)
+        return self._opened(spec.weights, lambda graph: Passive(Model(graph, self._threads, Takes.PLANES_BGR, size=size), spec))
+
     def _opened(self, part: WeightsSpec, open_: Callable[[bytes], _Part]) -> _Part:
         """Read a file of weights and make of it what it is for.
 
@@ -178,7 +187,7 @@ class Recogniser:
         data = self._pack.read(part)
         try:
             return open_(data)
-        except BadModel as err:
+        except (BadModel, NotNumbers) as err:
             path = str(self._pack.folder / part.file)
             raise BadPack(
                 f"model file {path!r} of pack {self.spec.name!r} cannot be used: {err}. Take another file or pack"

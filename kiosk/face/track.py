@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from kiosk.face.detect import Found, Points
+from kiosk.face.detect import Found, Points, PointsKind
 from kiosk.face.given import Image
-from kiosk.face.recogniser import PointsKind, Recogniser
+from kiosk.face.recogniser import Recogniser
 
 WHOLE_EVERY: Final = 5
 """The whole frame is searched at least this often, so that a second person is seen within as many frames."""

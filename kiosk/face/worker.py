@@ -21,18 +21,17 @@ import numpy as np
 import structlog
 
 from kiosk.clock import Clock
+from kiosk.face.calibration import BadCalibration, Calibration, key_beside, load
 from kiosk.face.given import Image, Likeness, Pictured
+from kiosk.face.picture import reduced
 from kiosk.face.process import Answer, Broken, Forget, Forgotten, Look, Picture, Ready, Refer, Referred, Request, Slot, serve
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from kiosk.settings import FaceSettings
 from models.load import BadPack, Pack
 from models.shelf import Shelf
-from sync_agent.contract.kinds import PartHealth, PartState
+from sync_agent.contract.kinds import Condition, PartHealth, PartState
 
 log = structlog.get_logger(__name__)
-
-THREADS: Final = 2
-"""How many threads the model may use."""
 
 SLOT_BYTES: Final = 1920 * 1080 * 3
 """Largest picture the worker takes."""
@@ -80,6 +79,8 @@ class FaceWorker:
         self._settings = settings
         self._clock = clock
         self._pack: Pack | None = None
+        self._calibration: Calibration | None = None
+        self._uncalibrated = ""
         self._fault: _Fault | None = _NOT_STARTED
         self._broken: _Fault | None = None
         self._health = PartHealth(state=PartState.ABSENT, code="FACE-01", since=clock.now())
@@ -116,6 +117,11 @@ class FaceWorker:
             raise FaceFault("FACE-01", "no model pack is loaded")
         return self._pack
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The site's calibration, where there is a usable one; it is for one kind of portrait."""
+        return self._calibration
+
     async def start(self) -> None:
         """Start the process and wait until it is ready. That it cannot work is a state of its health, not an error."""
         try:
@@ -123,6 +129,7 @@ class FaceWorker:
         except BadPack as err:
             self._fails(_Fault(err.code, str(err)))
             return
+        self._calibrate(self._pack)
         self._becomes(PartState.ABSENT, "FACE-01")
         self._running = asyncio.create_task(self._keep_running(self._pack), name="face-worker")
         await self._until(lambda: self._health.state is not PartState.ABSENT, READY_S)
@@ -140,21 +147,23 @@ class FaceWorker:
 
     # --- what it does -------------------------------------------------------------------------------------------------
 
-    async def refer(self, portrait: Likeness) -> QualityCause | None:
+    async def refer(
+        self, portrait: Likeness, condition: Condition = Condition.CHIP, other: Likeness | None = None
+    ) -> QualityCause | None:
         """Take a portrait as what the next frames are compared with; return why it cannot be, or None.
+
+        Args:
+            portrait: of whoever should stand there.
+            condition: where the portraits come from.
+            other: portrait of somebody else who might stand there instead. Where it shows no face, nothing is held against it.
 
         Raises:
             FaceFault: the worker is not there.
         """
-        self._drop()
-        if not await self._until(lambda: self._under_way is None, STUCK_S):
-            raise FaceFault("FACE-01", f"the face worker was busy for {STUCK_S:g} s")
-        self._check()
-        self._send(Refer(self._put(portrait.image)))
-        if not await self._until(lambda: isinstance(self._last, Referred), STUCK_S):
-            raise FaceFault("FACE-01", f"the face worker took no portrait within {STUCK_S:g} s")
-        self._check()
-        return self._last.cause if isinstance(self._last, Referred) else None
+        cause = await self._refer(portrait, condition)
+        if cause is None and other is not None and (without := await self._refer(other, condition, is_other=True)):
+            log.warning("face.other-unusable", cause=without)
+        return cause
 
     def offer(self, frame: Pictured) -> None:
         """Hand over a frame; an older one that still waits is dropped. Never blocks; does nothing while the worker is down."""
@@ -189,6 +198,17 @@ class FaceWorker:
             log.error("face.did-not-forget", waited_s=FORGET_S)
             self._process.kill()
 
+    async def _refer(self, portrait: Likeness, condition: Condition, *, is_other: bool = False) -> QualityCause | None:
+        self._drop()
+        if not await self._until(lambda: self._under_way is None, STUCK_S):
+            raise FaceFault("FACE-01", f"the face worker was busy for {STUCK_S:g} s")
+        self._check()
+        self._send(Refer(self._put(reduced(portrait.image, SLOT_BYTES)), condition, is_other))
+        if not await self._until(lambda: isinstance(self._last, Referred), STUCK_S):
+            raise FaceFault("FACE-01", f"the face worker took no portrait within {STUCK_S:g} s")
+        self._check()
+        return self._last.cause if isinstance(self._last, Referred) else None
+
     # --- requests and answers -----------------------------------------------------------------------------------------
 
     def _put(self, image: Image) -> Picture:
@@ -218,10 +238,10 @@ class FaceWorker:
         match answer:
             case Ready():
                 self._fault = None
-                self._becomes(PartState.WELL, "")
+                self._becomes(PartState.WELL, self._uncalibrated)
                 log.info("face.ready", pack=self._pack.spec.name if self._pack else "")
-            case Broken(detail):
-                self._broken = _Fault(BadPack.code, detail)
+            case Broken(code, detail):
+                self._broken = _Fault(code, detail)
                 self._fails(self._broken)
             case Glimpse():
                 if not self._is_stale:
@@ -255,6 +275,18 @@ class FaceWorker:
         if self._fault is not None:
             raise FaceFault(self._fault.code, self._fault.detail)
 
+    def _calibrate(self, pack: Pack) -> None:
+        """Open the site's calibration. Where it cannot be used the pack's own thresholds hold, and the self-test says so."""
+        self._calibration, self._uncalibrated = None, ""
+        path = self._settings.calibration
+        if path is None:
+            return
+        try:
+            self._calibration = load(path, self._settings.calibration_key or key_beside(path), pack.sha256)
+        except BadCalibration as err:
+            self._uncalibrated = err.code
+            log.error("face.uncalibrated", code=err.code, fault=err.fault, reason=str(err))
+
     # --- the process --------------------------------------------------------------------------------------------------
 
     async def _keep_running(self, pack: Pack) -> None:
@@ -280,7 +312,8 @@ class FaceWorker:
         loop = asyncio.get_running_loop()
         line, far_end = self._context.Pipe()
         gone = asyncio.Event()
-        process = self._context.Process(target=serve, args=(self._slot, far_end, pack, THREADS), name="face-worker", daemon=True)
+        given = (self._slot, far_end, pack, self._settings.threads, self._calibration)
+        process = self._context.Process(target=serve, args=given, name="face-worker", daemon=True)
         loop.add_reader(line.fileno(), self._hear, line, gone)
         try:
             await asyncio.to_thread(process.start)

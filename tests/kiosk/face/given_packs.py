@@ -66,7 +66,7 @@ def changed(pack: Pack, folder: Path, **parts: object) -> Pack:
 
 
 def sface_like(outputs: int = 128, side: int = 112, *, opset: int = 11, scale: float = 1.0) -> bytes:
-    """A graph with the signature of SFace, ``data`` (1, 3, 112, 112) RGB to ``fc1`` (1, 128): random weights over reduced pictures."""
+    """A graph with the signature of SFace, ``data`` (1, 3, 112, 112) RGB to ``fc1`` (1, 128), and random weights."""
     random = np.random.default_rng(5)
     pixels = 3 * (side // 8) ** 2
     dense = random.normal(0, scale / pixels, (pixels, outputs)).astype(np.float32)

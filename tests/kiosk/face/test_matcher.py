@@ -75,8 +75,8 @@ def test_a_portrait_without_a_face_cannot_be_a_reference(matcher: Matcher, chip:
 
 def test_after_forgetting_nothing_is_compared_and_the_reference_is_zeros(matcher: Matcher, chip: Chip) -> None:
     matcher.refer(chip("right").image)
-    reference = matcher._reference
-    assert reference is not None
+    assert matcher._reference is not None
+    reference = matcher._reference._reference
     assert np.any(reference)
     matcher.forget()
     assert not np.any(reference)

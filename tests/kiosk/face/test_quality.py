@@ -91,15 +91,6 @@ def test_a_second_face_counts_only_when_its_size_is_comparable(spec: QualitySpec
     assert quality.of_faces([first, Found(10, 10, 80, 1)], image, spec) is QualityCause.TWO_FACES
 
 
-@pytest.mark.parametrize(("nose", "cause"), [(75, None), (90, QualityCause.TURNED), (60, QualityCause.TURNED)])
-def test_a_nose_far_to_one_side_is_a_turned_head(
-    matcher: Matcher, spec: QualitySpec, nose: float, cause: QualityCause | None
-) -> None:
-    sharp = np.random.default_rng(1).integers(60, 200, (150, 150, 3), dtype=np.uint8)
-    points = np.array([[105, 50], [90, 50], [45, 50], [60, 50], [nose, 80]], dtype=np.float32)
-    assert quality.of_chip(sharp, points, spec) is cause
-
-
 def test_noise_of_the_sensor_does_not_pass_for_sharpness(matcher: Matcher) -> None:
     noise = np.random.default_rng(1).normal(0, 5, (HEIGHT, WIDTH, 3))
     noisy = np.asarray(np.clip(out_of_focus(still_of("right"), 5) + noise, 0, 255), dtype=np.uint8)

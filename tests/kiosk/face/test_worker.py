@@ -20,13 +20,13 @@ from kiosk.cameras.kinds import open_camera
 from kiosk.cards.document import Portrait
 from kiosk.clock import SystemClock
 from kiosk.face import worker as worker_module
-from kiosk.face.matcher import Matcher
-from kiosk.face.result import FaceFault, Glimpse
+from kiosk.face.recogniser import Recogniser
+from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from kiosk.face.verify import verify
 from kiosk.face.worker import FaceWorker
 from kiosk.settings import CameraSettings, FaceSettings
 from models.load import Pack
-from sync_agent.contract.kinds import Comparison, Outcome, PartState
+from sync_agent.contract.kinds import Comparison, Condition, Outcome, PartState
 from system.simulate.film import still_of
 from tests.kiosk.face.conftest import Chip, frames
 
@@ -242,10 +242,9 @@ async def test_forgetting_leaves_neither_frame_nor_portrait_nor_vector_in_either
     worker: FaceWorker, pack: Pack, chip: Chip, films: Path
 ) -> None:
     portrait, shots = chip("right"), frames(films / "right.avi", 6)
-    own = Matcher(pack, threads=2)
-    own.refer(portrait.image)
-    assert own._reference is not None
-    needles = {"vector": own._reference[:16].tobytes(), "frame": shots[-1][230].tobytes()}
+    vector = Recogniser(pack, threads=2).reference(portrait.image, Condition.CHIP)
+    assert not isinstance(vector, QualityCause)
+    needles = {"vector": vector[:16].tobytes(), "frame": shots[-1][230].tobytes()}
     await worker.refer(portrait)
     for number, shot in enumerate(shots, 1):
         worker.offer(frame(number, shot))

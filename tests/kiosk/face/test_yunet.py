@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from kiosk.face.align import arcface
-from kiosk.face.recogniser import PointsKind, Recogniser
+from kiosk.face.detect import PointsKind
+from kiosk.face.recogniser import Recogniser
 from kiosk.face.result import QualityCause
 from kiosk.face.yunet import Yunet
 from models.load import Pack
