@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from kiosk.face.result import LivenessCause
 from kiosk.screens.pages import Result, Sign, Text, Touch, Word
 from kiosk.uplink.outbox import Filed, Progress
 from kiosk.uplink.store import State
 from sync_agent.contract import slip
-from sync_agent.contract.kinds import Outcome
+from sync_agent.contract.kinds import Comparison, Outcome
 from sync_agent.contract.receipts import Standing
 
 RECEIVED = frozenset({Word.RECEIVED})
+_TOLD: Final = frozenset(
+    {
+        LivenessCause.LATE,
+        LivenessCause.OTHER_SIDE,
+        LivenessCause.LOST,
+        LivenessCause.TWO_FACES,
+        LivenessCause.JUMPED,
+    }
+)
+"""What a person can do something about."""
 
 
 def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text, *, is_connected: bool) -> Result:
@@ -39,6 +52,26 @@ def result(progress: Progress, filed: Filed, outcome: Outcome, who: Text, *, is_
         case _:
             advice = "result.waiting.advice" if is_connected else "result.kept.advice"
             return _page(Sign.CLOCK, asked, advice, who, frozenset(), number)
+
+
+def not_passed(comparison: Comparison, left: int) -> Result:
+    """Return the page after a try that did not pass (M-15): what to change, how many tries are left, and a person (P16).
+
+    Whoever holds up a picture is not told what gave it away; whoever could do better is told how.
+
+    Args:
+        comparison: the try.
+        left: how many more there are.
+    """
+    outcome = comparison.outcome
+    is_told = outcome is Outcome.NOT_LIVE and comparison.quality in _TOLD
+    advice = f"result.not-live.{comparison.quality}" if is_told else f"result.{outcome}.advice"
+    return Result(
+        sign=Sign.CROSS,
+        headline=Text(f"result.{outcome}.headline"),
+        advice=Text(advice, {"n": str(left)}),
+        offers=(Touch.AGAIN, Touch.OTHER_WAY, Touch.HELP, Touch.LEAVE),
+    )
 
 
 def slip_standing(progress: Progress) -> slip.Standing:

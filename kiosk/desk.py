@@ -10,17 +10,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
-from kiosk.answers import result, slip_standing
+from kiosk.answers import not_passed, result, slip_standing
 from kiosk.cameras.base import Camera, CameraGone
 from kiosk.cards.document import Document
 from kiosk.cards.reader import CardFault, CardReader, ReaderStatus
 from kiosk.clock import Clock
-from kiosk.face.result import FaceFault, Glimpse, QualityCause
+from kiosk.face.result import FaceFault
 from kiosk.face.verify import Judge, verify
+from kiosk.looking import BEGIN, Looking
 from kiosk.screens import pages
 from kiosk.screens.pages import Sign, Squares, Text, Touch
 from kiosk.screens.qr import squares
@@ -31,7 +32,7 @@ from kiosk.uplink.outbox import KEPT, Filed, Outbox, Progress
 from kiosk.uplink.pen import Pen
 from kiosk.uplink.store import State
 from kiosk.waiting import HelpWanted, Left, Screen, Waiting, beside
-from sync_agent.contract.kinds import Case, Cause, Comparison, Consent, Facts, Outcome, Part, PartState
+from sync_agent.contract.kinds import CardKind, Case, Cause, Comparison, Condition, Consent, Facts, Outcome, Part, PartState
 from sync_agent.contract.masking import masked_name, masked_number
 from sync_agent.contract.slip import Standing
 
@@ -42,6 +43,10 @@ PREVIEW_S: Final = 1 / 60
 
 CARD_TRIES: Final = 3
 """How often a card is tried before the visitor is sent to a person."""
+
+
+MORE_TIME: Final = 2
+"""By this factor who asks for the gentle way has longer (P15)."""
 
 
 class PartLost(Exception):
@@ -75,6 +80,7 @@ class Desk:
         self._settings = settings
         self._visitor = Waiting(counter.screen, settings.visit)
         self._step = ""
+        self._gently = asyncio.Event()
         self.site = site
         self.tries = settings.face.tries
 
@@ -111,6 +117,7 @@ class Desk:
         One that fails does not keep the others from it. Its failure is raised, so that the process ends and its memory with it.
         """
         self._step = ""
+        self._gently.clear()
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._close_eyes)
             last_first.callback(self._parts.screen.wipe)
@@ -143,7 +150,7 @@ class Desk:
             await self._present_card(fault)
             self._parts.screen.show(pages.PresentCard(state=Text("card.reading"), reading=True))
             try:
-                return await self._visitor.while_looking(self._parts.reader.read())
+                return await self._visitor.while_looking(self._parts.reader.read(), _lets_be)
             except CardFault as err:
                 log.warning("card.not-read", code=err.code, reason=str(err), left=left)
                 if left == 0 or not err.retry:
@@ -175,10 +182,15 @@ class Desk:
                     continue
         return Consent(notice=notice.version, compare=page.compare, keep_photo=page.keep_photo, at=self._parts.clock.now())
 
-    async def compare(self, document: Document) -> Comparison:
-        """Compare the person in front of the camera with the chip portrait, once (S11).
+    async def compare(self, document: Document, other: Document | None = None) -> Comparison:
+        """Compare the person in front of the camera with the portrait of a card, once (S11).
 
-        The camera is open only for this, and frames and vectors are gone when it returns (P05).
+        The camera is open only for this, and frames and vectors are gone when it returns (P05). Who says that they cannot turn
+        their head is not asked to for the rest of the visit, and has more time (P15).
+
+        Args:
+            document: of whom it should be.
+            other: of the other person of a chain, to say so when that is who stands there (S33).
 
         Raises:
             PartLost: no camera or no face worker; a person must compare.
@@ -186,7 +198,7 @@ class Desk:
         """
         self._step = "face"
         try:
-            return await self._visitor.while_looking(self._look(document))
+            return await self._visitor.while_looking(self._look(document, other), self._hear)
         except (CameraGone, FaceFault) as fault:
             log.error("comparison.part-lost", code=fault.code, reason=str(fault))
             raise PartLost(fault.message, fault.code) from fault
@@ -199,13 +211,7 @@ class Desk:
         Raises:
             Left: the visitor went.
         """
-        page = pages.Result(
-            sign=Sign.CROSS,
-            headline=Text(f"result.{comparison.outcome}.headline"),
-            advice=Text(f"result.{comparison.outcome}.advice", {"n": str(left)}),
-            offers=(Touch.AGAIN, Touch.OTHER_WAY, Touch.HELP, Touch.LEAVE),
-        )
-        return await self._visitor.ask(page) is Touch.AGAIN
+        return await self._visitor.ask(not_passed(comparison, left)) is Touch.AGAIN
 
     async def say_manual(self, fault: PartLost) -> None:
         """Say which part does not work and that a person will compare instead."""
@@ -249,20 +255,50 @@ class Desk:
 
     # --- eyes ---------------------------------------------------------------------------------------------------------
 
-    async def _look(self, document: Document) -> Comparison:
-        """Open the camera and compare, with the preview running beside it."""
-        parts = self._parts
-        self._show_glimpse(None, 0.0)
-        await parts.camera.open()
+    async def _look(self, document: Document, other: Document | None) -> Comparison:
+        """Open the camera and compare, with the preview running beside it; from the start again for whoever cannot turn."""
+        pages_of = self._pages_of_looking()
+        self._parts.screen.show(pages_of.page(BEGIN))
+        await self._parts.camera.open()
         async with beside(self._preview()):
-            return await verify(
-                parts.face,
-                parts.camera,
-                document.portrait,
-                deadline_s=self._settings.face.deadline_s,
-                clock=parts.clock,
-                on_glimpse=self._show_glimpse,
-            )
+            if not self._gently.is_set():
+                trying, asked = self._verify(document, other, pages_of), self._gently.wait()
+                async with beside(trying) as made, beside(asked) as gently:
+                    await asyncio.wait({made, gently}, return_when=asyncio.FIRST_COMPLETED)
+                    if made.done():
+                        return made.result()
+                log.info("comparison.gently")
+                await self._parts.face.forget()
+                pages_of = self._pages_of_looking()
+                self._parts.screen.show(pages_of.page(BEGIN))
+            return await self._verify(document, other, pages_of)
+
+    async def _verify(self, document: Document, other: Document | None, pages_of: Looking) -> Comparison:
+        is_gentle, settings = self._gently.is_set(), self._settings.face
+        return await verify(
+            self._parts.face,
+            self._parts.camera,
+            document.portrait,
+            condition=_condition(document.facts.kind),
+            other=None if other is None else other.portrait,
+            gentle=is_gentle,
+            settings=settings.model_copy(update={"deadline_s": MORE_TIME * settings.deadline_s}) if is_gentle else settings,
+            clock=self._parts.clock,
+            on_step=lambda step: self._parts.screen.show(pages_of.page(step)),
+        )
+
+    def _pages_of_looking(self) -> Looking:
+        settings = self._settings.face
+        return Looking(
+            self._parts.clock,
+            turn_s=settings.turn_s,
+            may_be_asked=settings.challenge_turns > 0,
+            is_gentle=self._gently.is_set(),
+        )
+
+    def _hear(self, touch: Touch) -> None:
+        if touch is Touch.GENTLE:
+            self._gently.set()
 
     async def _close_eyes(self) -> None:
         """Forget what was seen, each part whatever becomes of the others."""
@@ -270,11 +306,6 @@ class Desk:
             last_first.push_async_callback(self._parts.face.forget)
             last_first.push_async_callback(self._parts.camera.close)
             last_first.callback(self._parts.screen.preview, None)
-
-    def _show_glimpse(self, glimpse: Glimpse | None, progress: float) -> None:
-        cause = glimpse.cause if glimpse else QualityCause.NO_FACE
-        hint = f"face.hint.{cause}" if cause else "face.hint.good"
-        self._parts.screen.show(pages.Face(hint=Text(hint), progress=progress))
 
     async def _preview(self) -> None:
         """Hand every new frame to the screen. A broken stream is for the comparison to report."""
@@ -336,6 +367,19 @@ class Desk:
     async def _say_fault(self, message: str, code: str) -> None:
         page = pages.Result(sign=Sign.WARNING, headline=Text(message), advice=Text("fault.advice", {"code": code}))
         await self._visitor.until_seen(page)
+
+
+def _lets_be(_touch: Touch) -> None:
+    """Hear a touch that changes nothing."""
+
+
+def _condition(kind: CardKind) -> Condition:
+    """Return what kind of portrait a card brings."""
+    match kind:
+        case CardKind.RESIDENT | CardKind.HKMT_RESIDENCE | CardKind.FOREIGN_PR_2017 | CardKind.FOREIGN_PR_2023:
+            return Condition.CHIP
+        case _:
+            assert_never(kind)
 
 
 def _holds_card(status: ReaderStatus) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -91,11 +91,17 @@ class Waiting:
                     await self._still_there(happening)
             return happening.result()
 
-    async def while_looking(self, what: Coroutine[Any, Any, T]) -> T:
-        """Let something run that shows its own pages and has its own deadline; only leaving and help end it early."""
+    async def while_looking(self, what: Coroutine[Any, Any, T], told: Callable[[Touch], None]) -> T:
+        """Let something run that shows its own pages and has its own deadline; only leaving and help end it early.
+
+        Args:
+            what: runs.
+            told: is told of every other touch.
+        """
         async with beside(what) as running:
             while not running.done():
-                await self._next_touch(None, running)
+                if (touch := await self._next_touch(None, running)) is not None:
+                    told(touch)
             return running.result()
 
     async def _still_there(self, happening: asyncio.Future[Any] | None = None) -> None:

@@ -1,11 +1,16 @@
-"""A worker on a building site proves that the card is theirs (S11, S15, S48, S49; P01-P04, P16)."""
+"""A worker on a building site proves that the card is theirs (S11, S15, S48, S49; P01-P04, P15, P16)."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from kiosk.cards.document import Document
 from kiosk.desk import Desk, PartLost
 from kiosk.waiting import BrokenOff
 from sync_agent.contract.kinds import Comparison, Consent, Method, Outcome, Verification
+
+ENDS: Final = frozenset({Outcome.MATCH, Outcome.REVIEW, Outcome.TO_CONFIRM, Outcome.NO_REFERENCE})
+"""After these no other try is offered: it is done, or a person has to decide."""
 
 
 async def verify_worker(desk: Desk) -> None:
@@ -38,7 +43,7 @@ async def compare(desk: Desk, document: Document, comparisons: list[Comparison])
         except PartLost as fault:
             await desk.say_manual(fault)
             return
-        if comparisons[-1].outcome in (Outcome.MATCH, Outcome.REVIEW, Outcome.NO_REFERENCE) or left == 0:
+        if comparisons[-1].outcome in ENDS or left == 0:
             return
         if not await desk.try_again(comparisons[-1], left):
             return

@@ -28,12 +28,12 @@ from kiosk.cards.reader import CardLifted, ReaderAbsent, ReaderStatus
 from kiosk.clock import SystemClock
 from kiosk.desk import Counter, Desk
 from kiosk.face.given import Likeness, Pictured
-from kiosk.face.result import Glimpse, QualityCause
+from kiosk.face.result import Box, Glimpse, QualityCause
 from kiosk.health import SelfTest
 from kiosk.screens.arrange import arrange
 from kiosk.screens.fonts import Fonts
 from kiosk.screens.layout import touchables
-from kiosk.screens.pages import TAKE_BACK, Attract, OutOfService, Page, Text, Touch
+from kiosk.screens.pages import TAKE_BACK, Attract, Face, OutOfService, Page, Text, Touch, Way
 from kiosk.screens.words import Words, offered
 from kiosk.settings import FaceSettings, NoticeSettings, Settings, SlipSettings, VisitSettings
 from kiosk.uplink.identity import Identity
@@ -43,7 +43,18 @@ from kiosk.uplink.pen import Pen
 from models.load import Pack
 from models.shelf import Shelf
 from sync_agent.contract import envelope
-from sync_agent.contract.kinds import CardFacts, CardHolder, CardKind, Facts, Health, Part, PartHealth, PartState, Provenance
+from sync_agent.contract.kinds import (
+    CardFacts,
+    CardHolder,
+    CardKind,
+    Condition,
+    Facts,
+    Health,
+    Part,
+    PartHealth,
+    PartState,
+    Provenance,
+)
 from sync_agent.contract.slip import attest
 from sync_agent.contract.topics import DeviceId, Tenant
 from system.simulate.people import PEOPLE
@@ -55,6 +66,7 @@ FACTS: Final = CardFacts(kind=CardKind.RESIDENT, provenance=Provenance.SAM_VERIF
 NOTICE: Final = NoticeSettings(version="3", controller="测试工地", contact="0891-0000000")
 PATIENT: Final = VisitSettings(idle_s=60, still_there_s=60, result_s=0.01)
 HASTY: Final = VisitSettings(idle_s=0.01, still_there_s=0.01, result_s=0.01)
+BOX: Final = Box(0.4, 0.3, 0.2, 0.25)
 Fault = Callable[[], Exception]
 Script = float | QualityCause | Fault | None
 
@@ -165,28 +177,46 @@ class Lens:
         self._number += 1
         image = np.zeros((4, 4, 3), np.uint8)
         self.frames.append(weakref.ref(image))
-        return Frame(self._number, float(self._number), image, np.zeros((4, 4, 4), np.uint8))
+        return Frame(self._number, SystemClock().monotonic(), image, np.zeros((4, 4, 4), np.uint8))
 
     async def close(self) -> None:
         self.is_open = False
 
 
 class Onlooker:
-    """Judges frames as the test wrote it down, one entry a try: a distance, a cause, a fault, or None for no answer at all."""
+    """Judges frames as the test wrote it down, one entry a try: a distance, a cause, a fault, or None for no answer at all.
+
+    Attributes:
+        others: distances to the other person of a chain, one a try; none where it is used up.
+        yaw: how the head is held when a frame is taken, degrees.
+        asked: portraits and conditions of every try.
+    """
 
     def __init__(self, *script: Script) -> None:
         self.pack: Pack = Shelf().open("dlib")
         self.script = deque(script)
+        self.others: deque[float] = deque()
+        self.yaw: Callable[[], float] = lambda: 0.0
         self.refuses: QualityCause | Fault | None = None
+        self.asked: list[tuple[Condition, bool]] = []
         self.portrait: Likeness | None = None
         self.forgot = 0
         self._sees: Script = None
+        self._other: float | None = None
         self._frame: Pictured | None = None
 
-    async def refer(self, portrait: Likeness) -> QualityCause | None:
+    @property
+    def calibration(self) -> None:
+        """None: the pack's own thresholds."""
+
+    async def refer(
+        self, portrait: Likeness, condition: Condition = Condition.CHIP, other: Likeness | None = None
+    ) -> QualityCause | None:
         if callable(self.refuses):
             raise self.refuses()
+        self.asked.append((condition, other is not None))
         self.portrait, self._sees = portrait, self.script.popleft() if self.script else None
+        self._other = self.others.popleft() if other is not None and self.others else None
         return self.refuses
 
     def offer(self, frame: Pictured) -> None:
@@ -201,7 +231,7 @@ class Onlooker:
             raise self._sees()
         if isinstance(self._sees, QualityCause):
             return Glimpse(frame.number, None, self._sees, None)
-        return Glimpse(frame.number, None, None, self._sees)
+        return Glimpse(frame.number, BOX, None, self._sees, plain=self._sees, other=self._other, yaw_deg=self.yaw())
 
     async def forget(self) -> None:
         self.portrait = self._frame = None
@@ -295,6 +325,17 @@ class Hall:
             await self.window.says("Attract")
             await self.window.until_so(lambda page: not isinstance(page, Attract))
 
+    def turns(self, *, as_asked: bool = True) -> None:
+        """Let the visitor turn their head as the page asks for, or to the other side."""
+        side = 40.0 if as_asked else -40.0
+        held = {Way.LEFT: side, Way.RIGHT: -side, Way.STRAIGHT: 0.0}
+
+        def yaw() -> float:
+            page = self.window.shown[-1]
+            return held[page.prompt.way] if isinstance(page, Face) and page.prompt else 0.0
+
+        self.face.yaw = yaw
+
     async def is_over(self) -> None:
         """Wait until a visit has ended and the next may begin."""
         await self.window.until_so(lambda page: bool(self.window.wiped) and isinstance(page, Attract | OutOfService))
@@ -327,6 +368,7 @@ def hall(
     *script: Script,
     visit: VisitSettings = PATIENT,
     deadline_s: float = 20,
+    turns: int = 0,
     line: KioskEnd | None = None,
     agent_key: OKPKey | None = None,
     slip: SlipSettings | None = None,
@@ -348,15 +390,14 @@ def hall(
         ca=folder,
         attestation=attested(signing_key, agent_key, clock.now()) if agent_key else "",
     )
-    settings = Settings(
-        state_dir=folder, notice=NOTICE, visit=visit, face=FaceSettings(deadline_s=deadline_s), slip=slip or SlipSettings()
-    )
+    face = FaceSettings(deadline_s=deadline_s, challenge_turns=turns)
+    settings = Settings(state_dir=folder, notice=NOTICE, visit=visit, face=face, slip=slip or SlipSettings())
     line = line or KioskEnd(settings.uplink_socket)
     with closing(Outbox(settings.outbox_path)) as outbox:
         pen = Pen(outbox, identity, clock)
-        reader, camera, face, window = Plate(), Lens(), Onlooker(*script), Window()
-        desk = Desk(Counter(reader, camera, face, window, pen, outbox, line, clock), settings, identity.site)
-        yield Hall(reader, camera, face, window, outbox, pen, line, desk, identity, registry_key)
+        reader, camera, eyes, window = Plate(), Lens(), Onlooker(*script), Window()
+        desk = Desk(Counter(reader, camera, eyes, window, pen, outbox, line, clock), settings, identity.site)
+        yield Hall(reader, camera, eyes, window, outbox, pen, line, desk, identity, registry_key)
 
 
 def attested(record_key: OKPKey, agent_key: OKPKey, now: datetime) -> str:

@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from kiosk.answers import result, slip_standing
-from kiosk.screens.pages import Result, Sign, Text, Word
+from kiosk.answers import not_passed, result, slip_standing
+from kiosk.face.result import LivenessCause
+from kiosk.screens.pages import Result, Sign, Text, Touch, Word
 from kiosk.screens.words import Language, Words
 from kiosk.uplink.outbox import Filed, Progress
 from kiosk.uplink.store import State
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import Outcome
+from sync_agent.contract.kinds import Comparison, Liveness, Outcome
 from sync_agent.contract.receipts import Standing
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -95,3 +96,44 @@ def test_whatever_happens_there_are_words_for_it(outcome: Outcome, state: State,
         for text in (page.headline, page.advice):
             assert Words(language).say(text)
         assert page.number
+
+
+def advice_after(outcome: Outcome, quality: str) -> str:
+    comparison = Comparison(
+        outcome=outcome,
+        distance=0.2,
+        accept_at=0.4,
+        review_at=0.5,
+        pack="dlib",
+        pack_sha256="0" * 64,
+        liveness=Liveness.FAILED,
+        quality=quality,
+        frames=5,
+    )
+    page = not_passed(comparison, 2)
+    assert {Touch.AGAIN, Touch.OTHER_WAY, Touch.HELP, Touch.LEAVE} == set(page.offers)
+    assert page.advice.args["n"] == "2"
+    return page.advice.key
+
+
+@pytest.mark.parametrize("cause", ["too-late", "other-side", "face-lost", "two-faces", "face-jumped"])
+def test_who_can_do_better_in_a_challenge_is_told_how(cause: str) -> None:
+    assert advice_after(Outcome.NOT_LIVE, LivenessCause(cause)) == f"result.not-live.{cause}"
+
+
+@pytest.mark.parametrize("cause", [LivenessCause.STRANGER, LivenessCause.FLAT, LivenessCause.LIFELESS])
+def test_what_gave_a_picture_away_is_not_told(cause: LivenessCause) -> None:
+    assert advice_after(Outcome.NOT_LIVE, cause) == "result.not-live.advice"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "quality"),
+    [
+        (Outcome.NO_MATCH, ""),
+        (Outcome.WRONG_PERSON, ""),
+        (Outcome.POOR_QUALITY, "two-faces"),
+        (Outcome.NOT_LIVE, "of a later kind"),
+    ],
+)
+def test_every_other_failed_try_has_the_advice_of_its_outcome(outcome: Outcome, quality: str) -> None:
+    assert advice_after(outcome, quality) == f"result.{outcome}.advice"

@@ -109,11 +109,27 @@ async def test_what_was_awaited_has_ended_when_the_visitor_breaks_off(sheet: She
             await asyncio.sleep(0)
             ended.append(True)
 
-    for wait in (Waiting(sheet, PATIENT).until(PAGE, slow_to_end()), Waiting(sheet, PATIENT).while_looking(slow_to_end())):
+    waiting, heard = Waiting(sheet, PATIENT), list[Touch]()
+    for wait in (waiting.until(PAGE, slow_to_end()), waiting.while_looking(slow_to_end(), heard.append)):
         sheet.touch(touch)
         with pytest.raises(BrokenOff):
             await wait
-    assert ended == [True, True]
+    assert (ended, heard) == ([True, True], [])
+
+
+async def test_who_looks_on_is_told_of_touches_that_end_nothing(sheet: Sheet) -> None:
+    seen = asyncio.Event()
+    heard: list[Touch] = []
+
+    def told(touch: Touch) -> None:
+        heard.append(touch)
+        if len(heard) == 2:
+            seen.set()
+
+    sheet.touch(Touch.GENTLE, Touch.DONE)
+    async with asyncio.timeout(5):
+        assert await Waiting(sheet, PATIENT).while_looking(seen.wait(), told) is True
+    assert heard == [Touch.GENTLE, Touch.DONE]
 
 
 async def test_a_second_touch_that_comes_too_early_is_there_for_the_page_that_follows(sheet: Sheet) -> None:

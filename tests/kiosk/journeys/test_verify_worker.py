@@ -16,10 +16,10 @@ import structlog
 
 from kiosk.cards.reader import CardFault, CardLifted, DamagedCard, ReaderStuck, UnknownCard
 from kiosk.face.result import FaceFault, QualityCause
-from kiosk.screens.pages import Consent, Touch
+from kiosk.screens.pages import Consent, Face, Page, Touch
 from kiosk.settings import VisitSettings
 from kiosk.waiting import beside
-from sync_agent.contract.kinds import Case, Cause, Method, Nothing, Outcome, Verification
+from sync_agent.contract.kinds import Case, Cause, Liveness, Method, Nothing, Outcome, Verification
 from sync_agent.contract.logs import where_it_failed
 from tests.kiosk.parts import FACTS, HASTY, PATIENT, PERSON, Hall, Script, hall, holder
 
@@ -58,6 +58,7 @@ class Way:
     script: tuple[Script, ...] = ()
     visit: VisitSettings = PATIENT
     deadline_s: float = 20
+    turns: int = 0
 
 
 # --- what visitors do -----------------------------------------------------------------------------------------------
@@ -72,6 +73,27 @@ async def agree(at: Hall) -> None:
     await card(at)
     await at.window.on("Consent", Touch.TICK_COMPARE)
     at.window.touch(Touch.AGREE)
+
+
+async def agree_and_be_asked(at: Hall) -> None:
+    await agree(at)
+    await at.window.until_so(is_asked_to_turn)
+
+
+def is_asked_to_turn(page: Page) -> bool:
+    return isinstance(page, Face) and page.prompt is not None
+
+
+def gently(first: Going, then: Going) -> Going:
+    """Say that one cannot turn one's head, and do something else."""
+
+    async def both(at: Hall) -> None:
+        await first(at)
+        await at.window.on("face.private", Touch.GENTLE)
+        await at.window.says("face.gentle")
+        await then(at)
+
+    return both
 
 
 async def refuse(at: Hall) -> None:
@@ -154,6 +176,11 @@ async def loses_camera_on_the_second_try(at: Hall) -> None:
     at.window.touch(Touch.AGAIN)
 
 
+async def leaves_when_asked_to_turn(at: Hall) -> None:
+    await agree_and_be_asked(at)
+    at.window.touch(Touch.LEAVE)
+
+
 async def leaves_on_the_second_try(at: Hall) -> None:
     await agree_and_fail(at)
     at.window.touch(Touch.AGAIN)
@@ -178,6 +205,14 @@ def with_a_reader_that_sticks(at: Hall) -> None:
 
 def with_a_reader_that_is_slow(at: Hall) -> None:
     at.reader.hangs = True
+
+
+def who_turns(at: Hall) -> None:
+    at.turns()
+
+
+def who_turns_to_the_other_side(at: Hall) -> None:
+    at.turns(as_asked=False)
 
 
 def bug() -> Exception:
@@ -224,6 +259,7 @@ FAULT = ("fault.headline", "fault.advice")
 CONSENT = ("Consent",)
 AWAY = ("StillThere",)
 NO_MATCH = "result.no-match.headline"
+NOT_LIVE = (Outcome.NOT_LIVE,) * 3
 POOR = (Outcome.POOR_QUALITY,) * 3
 
 
@@ -267,6 +303,73 @@ WAYS = [
         by_face(Outcome.NO_REFERENCE, quality="no-face"),
         ("result.no-reference.headline", KEPT),
     ),
+    # the challenge
+    Way("turns as asked", once(agree, who_turns), by_face(M), ("result.match.headline", KEPT), (SAME,), turns=3),
+    Way(
+        "turns to the other side three times",
+        once(again("result.not-live.headline"), who_turns_to_the_other_side),
+        by_face(*NOT_LIVE, quality="other-side"),
+        ("result.not-live.headline", KEPT),
+        (SAME,) * 3,
+        turns=1,
+    ),
+    Way(
+        "turns to the other side and asks for a person",
+        once(then(agree, "result.not-live.other-side", Touch.OTHER_WAY), who_turns_to_the_other_side),
+        by_face(*NOT_LIVE[:1], quality="other-side"),
+        ("result.not-live.headline", KEPT),
+        (SAME,),
+        turns=1,
+    ),
+    Way("no match is not asked to turn", then(agree, NO_MATCH, Touch.OTHER_WAY), by_face(N), (NO_MATCH, KEPT), (OTHER,), turns=2),
+    Way(
+        "cannot turn and says so at once",
+        gently(agree, nothing),
+        by_face(Outcome.TO_CONFIRM),
+        ("result.to-confirm.headline", KEPT),
+        (None, SAME),
+        turns=2,
+    ),
+    Way(
+        "cannot turn and says so when asked",
+        gently(agree_and_be_asked, nothing),
+        by_face(Outcome.TO_CONFIRM),
+        ("result.to-confirm.headline", KEPT),
+        (SAME, SAME),
+        turns=2,
+    ),
+    Way(
+        "cannot turn, and fails once before it goes well",
+        gently(agree, then(nothing, NO_MATCH, Touch.AGAIN)),
+        by_face(N, Outcome.TO_CONFIRM),
+        ("result.to-confirm.headline", KEPT),
+        (None, OTHER, SAME),
+        turns=2,
+    ),
+    Way(
+        "cannot turn, and the face is near the threshold",
+        gently(agree, nothing),
+        by_face(R),
+        ("result.review.headline", KEPT),
+        (None, UNSURE),
+        turns=2,
+    ),
+    Way(
+        "cannot turn, and leaves",
+        gently(agree, then(nothing, "face.hint.no-face", Touch.LEAVE)),
+        (),
+        ("face.hint.no-face",),
+        turns=1,
+    ),
+    Way(
+        "cannot turn, and the face worker crashes",
+        gently(agree, nothing),
+        (MANUAL,),
+        ("result.to-confirm.headline", KEPT),
+        (None, lambda: FaceFault("FACE-01", "it crashed")),
+        turns=1,
+    ),
+    Way("leaves when asked to turn", leaves_when_asked_to_turn, (), ("face.private",), (SAME,), turns=1),
     # answers of the visitor
     Way("refuses", refuse, (MANUAL,), ("result.to-confirm.headline", KEPT)),
     Way(
@@ -348,7 +451,7 @@ def logs() -> Iterator[None]:
 
 @pytest.mark.parametrize("way", [pytest.param(way, id=way.name) for way in WAYS])
 async def test_whatever_happens_the_right_record_is_written_and_the_visitor_is_forgotten(way: Way, tmp_path: Path) -> None:
-    with hall(tmp_path, *way.script, visit=way.visit, deadline_s=way.deadline_s) as at:
+    with hall(tmp_path, *way.script, visit=way.visit, deadline_s=way.deadline_s, turns=way.turns) as at:
         async with asyncio.timeout(5), beside(at.serve()), beside(at.take_back()):
             await at.window.on("Attract", Touch.START)
             await way.goes(at)
@@ -410,3 +513,23 @@ async def test_frames_and_vectors_are_gone_as_soon_as_the_result_is_decided(dist
             assert (at.camera.openings, at.camera.is_open, at.window.wiped) == (1, False, 0)
             assert (at.face.forgot, at.face.portrait, at.window.pictures) == (1, None, [None])
             assert [frame for frame in at.camera.frames if frame() is not None] == []
+
+
+async def test_who_cannot_turn_is_not_asked_again_and_stands_no_worse(tmp_path: Path) -> None:
+    """P15: the choice is there from the first page on; once made, it holds for the visit and not for the next visitor."""
+    with hall(tmp_path, None, OTHER, SAME, None, turns=2) as at:
+        async with asyncio.timeout(5), beside(at.serve()), beside(at.take_back()):
+            await at.window.on("Attract", Touch.START)
+            await gently(agree, then(nothing, NO_MATCH, Touch.AGAIN))(at)
+            await at.is_over()
+            pages = [page for page in at.window.shown if isinstance(page, Face)]
+            offered = [Touch.GENTLE in page.offers for page in pages]
+            assert (offered[0], [is_asked_to_turn(page) for page in pages if is_asked_to_turn(page)]) == (True, [])
+            assert offered == sorted(offered, reverse=True), "once it is chosen it is not offered again"
+            await at.window.on("Attract", Touch.START)
+            await agree(at)
+            page = await at.window.until(Face)
+        assert isinstance(page, Face)
+        assert Touch.GENTLE in page.offers
+    (record,) = (facts for facts, _ in at.records() if isinstance(facts, Verification))
+    assert [one.liveness for one in record.comparisons] == [Liveness.NOT_RUN, Liveness.ATTENDANT]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kiosk.answers import not_passed
 from kiosk.cards import reader
-from kiosk.face.result import QualityCause
+from kiosk.face.result import LivenessCause, QualityCause
 from kiosk.screens.pages import (
     GOOD_HINT,
     TAKE_BACK,
@@ -29,7 +30,7 @@ from kiosk.screens.pages import (
 from kiosk.screens.qr import squares
 from kiosk.uplink.faults import OutboxFault
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import Outcome
+from sync_agent.contract.kinds import Comparison, Liveness, Outcome
 
 WHO = Text("result.who", {"name": "阿*卜杜拉·买买提", "number": "540102********0010"})
 NUMBER = "lhasa-hall-03-000012-7fa3"
@@ -49,6 +50,18 @@ POINTS = ((0.44, 0.42), (0.56, 0.42), (0.5, 0.5), (0.45, 0.6), (0.55, 0.6))
 OUTLINE = Outline(0.38, 0.3, 0.62, 0.68, POINTS, is_good=True)
 LAST = (Outcome.MATCH, Outcome.TO_CONFIRM)
 """Outcomes after which there is no other try."""
+
+
+COMPARISON = Comparison(
+    outcome=Outcome.NOT_LIVE,
+    distance=0.2,
+    accept_at=0.4,
+    review_at=0.5,
+    pack="dlib",
+    pack_sha256="0" * 64,
+    liveness=Liveness.FAILED,
+    frames=5,
+)
 
 
 def pages() -> Iterator[tuple[str, Page]]:
@@ -121,6 +134,9 @@ def _results() -> Iterator[tuple[str, Page]]:
         for offers in ((Touch.AGAIN, Touch.OTHER_WAY), every[:3], every):
             head, advice = Text(f"result.{outcome}.headline"), Text(f"result.{outcome}.advice", TRIES)
             yield f"not passed {outcome} {len(offers)}", Result(Sign.CROSS, head, advice, offers=offers)
+    for cause in LivenessCause:
+        comparison = COMPARISON.model_copy(update={"quality": cause})
+        yield f"not passed not-live {cause}", not_passed(comparison, 2)
     for key in ("face.unavailable", "camera.gone"):
         yield f"{key}", Result(Sign.PERSON, Text(key), Text("result.manual.advice"))
     for key in (*CARD_FAULTS, *(f"outbox.{fault}" for fault in BOX_FAULTS), "identity.not-enrolled", "fault.headline"):
