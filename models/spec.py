@@ -45,6 +45,12 @@ class WeightsSpec(Table):
     sha256: Sha256
     source: PackageSource | AddressSource
 
+    @model_validator(mode="after")
+    def _apart(self) -> WeightsSpec:
+        if self.source.sha256 != self.sha256 and self.source.file == self.file:
+            raise ValueError("what is converted needs another name than its source, which lies beside it")
+        return self
+
 
 class MmodSpec(Table):
     """dlib's mmod network: a window of fixed size slid over reduced copies of the picture."""
@@ -203,6 +209,13 @@ class PackSpec(Table):
     portrait: PortraitSpec
     quality: QualitySpec
     liveness: LivenessSpec
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> PackSpec:
+        names = [part.file for part in self.weights]
+        if len(set(names)) < len(names):
+            raise ValueError("two files of weights have the same name")
+        return self
 
     @property
     def weights(self) -> tuple[WeightsSpec, ...]:

@@ -23,18 +23,23 @@ def folded(layers: tuple[Layer, ...], taken: Input) -> tuple[Layer, ...]:
     The first convolution then takes the picture as cameras give it: blue, green, red, 0 to 255.
 
     Raises:
-        NotDlib: a scaling without a convolution before it, or a padded first convolution, whose zeros would no longer be zeros.
+        NotDlib: a scaling without a fitting convolution before it, or a first convolution that takes no pictures or is padded,
+            whose zeros would no longer be zeros.
     """
     out: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Scaling):
             if not out or not isinstance(out[-1], Convolution):
                 raise NotDlib("a scaling that follows no convolution")
+            if not layer.factor.size == layer.offset.size == out[-1].biases.size == len(out[-1].weights):
+                raise NotDlib(f"a scaling of {layer.factor.size} channels after a convolution that gives {len(out[-1].weights)}")
             out[-1] = _scaled(out[-1], layer)
         else:
             out.append(layer)
     if not out or not isinstance(out[0], Convolution) or out[0].padding != (0, 0):
         raise NotDlib("the first layer is not a convolution without padding")
+    if out[0].weights.shape[1] != len(taken.mean):
+        raise NotDlib(f"the first convolution takes {out[0].weights.shape[1]} channels, a picture has {len(taken.mean)}")
     out[0] = _fed_by_camera(out[0], taken)
     return tuple(out)
 

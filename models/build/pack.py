@@ -1,7 +1,8 @@
-"""Makes a pack's weights from the package they are published in: checked before, checked after, written whole or not at all."""
+"""Makes a pack's weights from what they are published in: checked before, checked after, written whole or not at all."""
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
@@ -12,7 +13,7 @@ from models.build import detector, network, predictor, resnet
 from models.build.stream import NotDlib
 from models.files import write_whole
 from models.load import BadPack, Pack
-from models.spec import OwnPointsSpec, PackageSource, WeightsSpec
+from models.spec import AddressSource, OwnPointsSpec, PackageSource, WeightsSpec
 
 
 def _detector(data: bytes) -> bytes:
@@ -34,20 +35,29 @@ CONVERTERS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 """What makes each kind of part."""
 
+UNPACKED_BYTES: Final = 256 * 2**20
+"""No published network is as large; whatever unpacks to more is refused."""
+
 
 def build(pack: Pack) -> list[Path]:
-    """Make the weights that are missing or wrong; return the files made, none where all were right.
+    """Make the weights that are missing or wrong, but for those that are fetched as they are; return the files made.
 
     Raises:
-        BadPack: the source is absent or another than the pack names, or the result is.
+        BadPack: a source is absent or another than the pack names, or the result is.
     """
     spec = pack.spec
-    parts = [
-        (part.kind, part.weights, part.weights.source)
-        for part in (spec.detector, spec.landmarks, spec.embedder)
-        if not isinstance(part, OwnPointsSpec) and isinstance(part.weights.source, PackageSource)
-    ]
-    return [_make(pack, *part) for part in parts if not pack.has(part[1])]
+    made = []
+    for part in (spec.detector, spec.landmarks, spec.embedder, spec.liveness.passive):
+        if part is None or isinstance(part, OwnPointsSpec) or pack.has(part.weights):
+            continue
+        match part.weights.source:
+            case PackageSource() as package:
+                made.append(_make(pack, part.kind, part.weights, source(package)))
+            case AddressSource() as address if address.sha256 != part.weights.sha256:
+                made.append(_make(pack, part.kind, part.weights, _fetched(pack, address)))
+            case AddressSource():
+                pass  # `fetch` brings it
+    return made
 
 
 def source_path(package: PackageSource) -> Path:
@@ -81,11 +91,27 @@ def source(package: PackageSource) -> bytes:
     return data
 
 
-def _make(pack: Pack, kind: str, weights: WeightsSpec, package: PackageSource) -> Path:
+def _fetched(pack: Pack, address: AddressSource) -> bytes:
+    remedy = f"Get it with: python -m models fetch {pack.spec.name}"
     try:
-        made = CONVERTERS[kind](source(package))
-    except NotDlib as err:
-        raise BadPack(f"{package.file!r} cannot be converted: {err}") from err
+        data = (pack.folder / address.file).read_bytes()
+    except OSError as err:
+        raise BadPack(f"{address.file!r}, from which weights are made, cannot be read: {err.strerror}. {remedy}") from err
+    if hashlib.sha256(data).hexdigest() != address.sha256:
+        raise BadPack(f"{address.file!r} is not the file that the pack names. {remedy}")
+    return data
+
+
+def _make(pack: Pack, kind: str, weights: WeightsSpec, data: bytes) -> Path:
+    file = weights.source.file
+    made = data
+    if weights.source.sha256 != weights.sha256:
+        if kind not in CONVERTERS:
+            raise BadPack(f"{file!r} cannot be converted: parts of kind {kind!r} are used as they are published")
+        try:
+            made = CONVERTERS[kind](_unpacked(data) if file.endswith(".bz2") else data)
+        except NotDlib as err:
+            raise BadPack(f"{file!r} cannot be converted: {err}") from err
     found = hashlib.sha256(made).hexdigest()
     if found != weights.sha256:
         raise BadPack(
@@ -94,3 +120,14 @@ def _make(pack: Pack, kind: str, weights: WeightsSpec, package: PackageSource) -
     path = pack.folder / weights.file
     write_whole(path, made)
     return path
+
+
+def _unpacked(data: bytes) -> bytes:
+    unpacker = bz2.BZ2Decompressor()
+    try:
+        whole = unpacker.decompress(data, UNPACKED_BYTES)
+    except (OSError, EOFError) as err:
+        raise NotDlib(f"not bzip2 ({err})") from err
+    if not unpacker.eof:
+        raise NotDlib(f"cut short, or more than {UNPACKED_BYTES} bytes unpacked")
+    return whole

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.build.graph import Graph, folded
 from models.build.network import AddBack, Convolution, Dense, Layer, Mark, Network, Pool
 from models.build.stream import NotDlib
@@ -27,9 +29,10 @@ def convert(network: Network) -> bytes:
 
     Any network of this architecture will do, whatever its depth, widths and input size: convolutions, each residual block
     begun by a tag, and closed by `AddBack` either directly or after tag, skip and an average pool of what the first tag kept.
+    Every layer is checked against what the one before it gives.
 
     Raises:
-        NotDlib: the network is of another architecture.
+        NotDlib: the network is of another architecture; the text names the layer, counted without scalings.
     """
     if network.input.size is None or network.window is not None:
         raise NotDlib("this is a detector, not a network that describes faces")
@@ -37,7 +40,7 @@ def convert(network: Network) -> bytes:
     now = Value(graph.input, 3, *network.input.size)
     start = branch = None
     layers = folded(network.layers, network.input)
-    for before, layer, after in zip((None, *layers), layers, (*layers[1:], None), strict=False):
+    for place, (before, layer, after) in enumerate(zip((None, *layers), layers, (*layers[1:], None), strict=False), 1):
         match layer:
             case Mark() if isinstance(before, Mark) and start is not None:  # skip: back to where the block began
                 now = start
@@ -49,10 +52,43 @@ def convert(network: Network) -> bytes:
                 now = _sum(graph, now, branch or start)
                 start = branch = None
             case _:
+                if problem := _problem(layer, now):
+                    raise NotDlib(f"layer {place} of {len(layers)} ({type(layer).__name__}) {problem}")
                 now = _appended(graph, layer, now)
-    if (now.rows, now.columns) != (1, 1):
+    if start is not None or (now.rows, now.columns) != (1, 1):
         raise NotDlib("the network does not end in one vector a picture")
     return graph.model("face-resnet", "vectors", ["count", now.channels])
+
+
+def _problem(layer: Layer, now: Value) -> str:
+    """Return why a layer cannot take what comes, or nothing."""
+    match layer:
+        case Convolution(weights, biases):
+            if weights.shape[1] != now.channels or not 0 < biases.size == len(weights):
+                return (
+                    f"takes {weights.shape[1]} channels and has {biases.size} biases for {len(weights)}; {now.channels} come in"
+                )
+            if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
+                return "has weights that are no numbers"
+            return _misfit(weights.shape[2:], layer.stride, layer.padding, now)
+        case Pool(size=(0, 0)):
+            return ""
+        case Pool():
+            return _misfit(layer.size, layer.stride, layer.padding, now)
+        case Dense(weights):
+            if (now.rows, now.columns) != (1, 1) or len(weights) != now.channels:
+                return f"takes {len(weights)} numbers; {now.channels} x {now.rows} x {now.columns} come in"
+            return "" if np.isfinite(weights).all() else "has weights that are no numbers"
+        case _:
+            return ""
+
+
+def _misfit(size: Pair, stride: Pair, padding: Pair, now: Value) -> str:
+    """Return why a window does not fit over what comes, or nothing."""
+    whole = (now.rows + 2 * padding[0], now.columns + 2 * padding[1])
+    if min(*size, *stride) < 1 or min(padding) < 0 or max(padding) > max(size) or size[0] > whole[0] or size[1] > whole[1]:
+        return f"has a window of {size} in steps of {stride}, padded by {padding}; {now.rows} x {now.columns} come in"
+    return ""
 
 
 def _appended(graph: Graph, layer: Layer, now: Value) -> Value:

@@ -5,6 +5,7 @@ Source: the format of dlib 19 and 20 as its ``serialize`` functions write it, fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,8 +60,11 @@ class Stream:
 
     def number(self) -> float:
         """Read a float, written as two whole numbers: mantissa and power of two."""
-        mantissa = self.integer()
-        return float(np.ldexp(mantissa, self.integer()))
+        mantissa, power = self.integers(2)
+        try:
+            return math.ldexp(mantissa, power)
+        except OverflowError as err:
+            raise NotDlib(f"a float {mantissa} x 2^{power} (at {self._at})") from err
 
     def integers(self, count: int) -> tuple[int, ...]:
         """Read `count` whole numbers."""
@@ -98,7 +102,7 @@ class Stream:
         """Read a tensor: four sizes, then plain little-endian floats. Returned with its four axes."""
         self.expect("version of a tensor", _TENSOR_VERSION)
         shape = self._shape()
-        raw = self._take(4 * int(np.prod(shape, dtype=np.int64)))
+        raw = self._take(4 * math.prod(shape))
         return np.frombuffer(raw, dtype="<f4").reshape(shape).astype(np.float32)
 
     def alias(self) -> Alias:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
+import dlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kiosk.face.model import Model
 from models.build import network, resnet
-from models.build.network import AddBack, Convolution, Input, Layer, Mark, Network, Pool, Relu, Scaling
+from models.build.network import AddBack, Convolution, Dense, Input, Layer, Mark, Network, Pool, Relu, Scaling
 from models.build.pack import source
 from models.build.stream import NotDlib
 from models.load import Pack
 from system.simulate.film import still_of
+from tests.models.dat import with_widths, written
 from tests.models.packs import published
 from tests.shared import shared
 
@@ -127,3 +132,71 @@ def added(one: Floats, other: Floats) -> Floats:
     return np.asarray(
         sum(np.pad(v, [(0, whole - part) for whole, part in zip(shape, v.shape, strict=True)]) for v in (one, other))
     )
+
+
+def wide(pack: Pack) -> Network:
+    """dlib's own architecture with other widths and random weights."""
+    return with_widths(network.read(source(published(pack, "embedder"))), {32: 6, 64: 10, 128: 14, 256: 18})
+
+
+def test_a_dlib_file_of_other_widths_gives_what_dlib_gives(pack: Pack, tmp_path: Path) -> None:
+    data = written(wide(pack))
+    (tmp_path / "other.dat").write_bytes(data)
+    peer_model: Any = dlib.face_recognition_model_v1(str(tmp_path / "other.dat"))
+    chips = chips_of_package_data()[:4]
+    peer = np.array([peer_model.compute_face_descriptor(np.ascontiguousarray(chip[..., ::-1])) for chip in chips])
+    own = Model(resnet.convert(network.read(data)), threads=1)
+    assert np.abs(own(chips) - peer).max() <= 1e-5 * np.abs(peer).max()
+    assert np.abs(own(chips[:, ::-1]) - peer).max() > 1e-3 * np.abs(peer).max()  # the control: upside down
+
+
+def spoilt(net: Network, place: int, layer: Layer) -> Network:
+    return replace(net, layers=(*net.layers[:place], layer, *net.layers[place + 1 :]))
+
+
+def test_a_network_of_another_architecture_is_refused_by_the_layer(pack: Pack) -> None:
+    net = wide(pack)
+    assert resnet.convert(net)  # the control
+    second = next(place for place, layer in enumerate(net.layers) if place and isinstance(layer, Convolution))
+    layer = net.layers[second]
+    assert isinstance(layer, Convolution)
+    scaling = net.layers[second + 1]
+    assert isinstance(scaling, Scaling)
+    pool = next(place for place, layer in enumerate(net.layers) if isinstance(layer, Pool))
+    cases: list[tuple[Network, str]] = [
+        (spoilt(net, second, replace(layer, weights=layer.weights[:, :3])), r"layer 5 .*takes 3 channels .*6 come in"),
+        (spoilt(net, second, replace(layer, biases=layer.biases[:2])), "scaling of 6 channels"),
+        (spoilt(net, second, replace(layer, weights=layer.weights * np.float32(np.nan))), "no numbers"),
+        (spoilt(net, second, replace(layer, stride=(0, 1))), "window"),
+        (spoilt(net, second, replace(layer, padding=(-1, 0))), "window"),
+        (spoilt(net, second + 1, Scaling(scaling.factor[:2], scaling.offset[:2])), "scaling of 2 channels"),
+        (spoilt(net, pool, Pool(True, (400, 400), (2, 2), (0, 0))), "window"),
+        (spoilt(net, len(net.layers) - 1, Dense(np.zeros((17, 128), dtype=np.float32))), "takes 17 numbers; 18 x 1 x 1 come in"),
+        (spoilt(net, 0, replace(layer, padding=(0, 0))), "first convolution takes 6 channels"),
+        (replace(net, layers=(*net.layers, Mark())), "does not end"),
+        (replace(net, layers=(*net.layers, AddBack())), "AddBack"),
+        (replace(net, layers=()), "first layer"),
+    ]
+    for other, said in cases:
+        with pytest.raises(NotDlib, match=said):
+            resnet.convert(other)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_file_with_bytes_changed_is_converted_or_refused_and_nothing_else(pack: Pack, small: bytes, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    data = bytearray(small)
+    heads = np.flatnonzero(np.frombuffer(small, dtype=np.uint8) < 9)  # lengths of whole numbers above all
+    for place in random.choice(heads, 3):
+        data[place] = random.integers(0, 256)
+    with suppress(NotDlib), np.errstate(all="ignore"):
+        resnet.convert(network.read(bytes(data)))
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    """A whole file of few weights."""
+    net = small_network(16)
+    data = written(replace(net, layers=(*net.layers, Dense(np.ones((8, 4), dtype=np.float32)))))
+    assert resnet.convert(network.read(data))
+    return data
