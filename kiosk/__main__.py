@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
+from kiosk import face_commands
 from kiosk.settings import BadSettings, Settings, load
 from sync_agent.contract import logs
 from sync_agent.contract.enrolment import Answer
@@ -71,6 +72,9 @@ def start(settings: SettingsFile = DEFAULT) -> None:
     settings_or_exit(settings)
     raise typer.Exit(asyncio.run(start_all(settings)))
 
+
+app.command()(face_commands.evaluate)
+app.add_typer(face_commands.cohort, name="cohort")
 
 outbox = typer.Typer(help="The records kept here.")
 app.add_typer(outbox, name="outbox")

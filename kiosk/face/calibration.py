@@ -47,7 +47,9 @@ class CalibrationFault(StrEnum):
     WRONG_KEY = "wrong-key"
     DAMAGED = "damaged"
     WRONG_PACK = "wrong-pack"
+    WRONG_CONDITION = "wrong-condition"
     TOO_FEW = "too-few"
+    NO_CONSENT = "no-consent"
 
 
 class BadCalibration(Exception):
@@ -77,17 +79,14 @@ class Summary(BaseModel):
     Attributes:
         photos: photos with a usable face, portraits not counted.
         failures: pictures without one.
-        strangers: pairs of strangers behind the thresholds, and of how many pairs of people.
-        tried: every scoring, on halves with disjoint people.
-        accepted: what the scoring chosen gives at `accept_at`, each pair held against people other than its own.
+        tried: every scoring, on halves with disjoint people; counts are over all splits.
+        fmr, frr: of the scoring chosen at `accept_at`, each pair held against people other than its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     photos: int
     failures: int
-    strangers: int
-    pairs_of_people: int
     tried: tuple[Tried, ...]
     fmr: Rate
     frr: Rate

@@ -12,6 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from kiosk.face import picture
 from kiosk.face.embed import Vector
 from kiosk.face.given import Image
 from kiosk.face.model import NotNumbers
@@ -50,16 +51,21 @@ class Gallery:
 
     Attributes:
         vectors: of every picture with a usable face. Personal.
-        failures: how many pictures could not be used, by reason.
+        lost: why each of the others has none.
     """
 
     vectors: dict[Shot, Vector] = field(repr=False)
-    failures: Counter[str]
+    lost: dict[Shot, str] = field(repr=False)
+
+    @property
+    def failures(self) -> Counter[str]:
+        """How many pictures could not be used, by reason."""
+        return Counter(self.lost.values())
 
     @property
     def shots(self) -> int:
         """How many pictures there were."""
-        return len(self.vectors) + self.failures.total()
+        return len(self.vectors) + len(self.lost)
 
 
 def describe(recogniser: Recogniser, shots: Iterable[Shot], condition: Condition, progress: Progress) -> Gallery:
@@ -73,15 +79,15 @@ def describe(recogniser: Recogniser, shots: Iterable[Shot], condition: Condition
     """
     all_shots = list(dict.fromkeys(shots))
     vectors: dict[Shot, Vector] = {}
-    failures: Counter[str] = Counter()
+    lost: dict[Shot, str] = {}
     for done, shot in enumerate(all_shots, start=1):
         found = _vector(recogniser, shot, condition)
         if isinstance(found, str):
-            failures[found] += 1
+            lost[shot] = found
         else:
             vectors[shot] = found
         progress(done, len(all_shots))
-    return Gallery(vectors, failures)
+    return Gallery(vectors, lost)
 
 
 def as_on_a_chip(image: Image) -> Image:
@@ -106,21 +112,12 @@ def as_on_a_chip(image: Image) -> Image:
 def _vector(recogniser: Recogniser, shot: Shot, condition: Condition) -> Vector | str:
     """Return the vector of a picture, or why it has none."""
     try:
-        stored = shot.path.read_bytes()
-    except OSError as err:
-        return f"cannot be read: {err.strerror}"
-    if not stored:
-        return "empty"
-    try:
-        decoded = cv2.imdecode(np.frombuffer(stored, dtype=np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        decoded = None  # how OpenCV says no differs from format to format
-    if decoded is None:
-        return "no picture"
-    image = np.asarray(decoded, dtype=np.uint8)
+        image = picture.read(shot.path)
+    except picture.BadPicture as err:
+        return err.fault.value
     is_chip = shot.side is Side.PORTRAIT and condition is Condition.CHIP
     try:
         found = recogniser.reference(as_on_a_chip(image) if is_chip else image, Condition.CHIP if is_chip else Condition.DOCUMENT)
     except NotNumbers:
-        return "model gave no numbers"
+        return "not-numbers"
     return found.value if isinstance(found, QualityCause) else found

@@ -24,9 +24,13 @@ People = NDArray[np.intp]
 
 RESAMPLES: Final = 1000
 CONFIDENCE: Final = 0.95
+TO_DRAW: Final = 20
+"""With fewer people, drawing from them says too little."""
+
 INTERVALS: Final = (
-    f"{CONFIDENCE:.0%}, bootstrap over people ({RESAMPLES} draws, the threshold set anew in each); where nothing or everything "
-    "went wrong the exact binomial bound with one trial a person, or a pair of people among strangers"
+    f"{CONFIDENCE:.0%}, bootstrap over people ({RESAMPLES} draws, the threshold set anew in each); of fewer than {TO_DRAW} "
+    "people Wilson's, and where nothing or everything went wrong the exact binomial bound, with one trial a person, or a pair of "
+    "people among strangers"
 )
 
 TO_CLAIM: Final = 3
@@ -117,7 +121,11 @@ class Errors:
     def eer(self) -> tuple[float, float, float]:
         """Return the equal error rate, on the straight line between the two thresholds next to it, and its interval."""
         value = _crossing(self.fmr, self.fnmr)
-        low, high = _percentiles([_crossing(*self._curve(self._weights(drawn))) for drawn in self._drawn])
+        people = self._trials.people
+        if people < TO_DRAW:
+            low, high = _wilson(value, people)
+        else:
+            low, high = _percentiles([_crossing(*self._curve(self._weights(drawn))) for drawn in self._drawn])
         return value, min(low, value), max(high, value)
 
     def at_fmr(self, fmr: float) -> Cost | None:
@@ -195,19 +203,24 @@ def exact_bound(independent: int) -> float:
 
 
 def rate(events: int, trials: int) -> Rate:
-    """Return a rate of independent trials with Wilson's interval (E. B. Wilson, JASA 22, 1927)."""
+    """Return a rate of independent trials with Wilson's interval."""
+    low, high = _wilson(events / trials, trials)
+    return Rate(events=events, trials=trials, low=min(low, events / trials), high=max(high, events / trials))
+
+
+def _wilson(share: float, trials: int) -> tuple[float, float]:
+    """Return the score interval of a share (E. B. Wilson, JASA 22, 1927)."""
     z = 1.959963984540054
-    share, squared = events / trials, z * z
+    squared = z * z
     middle = (share + squared / (2 * trials)) / (1 + squared / trials)
     reach = z / (1 + squared / trials) * float(np.sqrt(share * (1 - share) / trials + squared / (4 * trials**2)))
-    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
-    return Rate(events=events, trials=trials, low=min(low, share), high=max(high, share))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _rate(events: NDArray[np.bool_], drawn: list[float], independent: int) -> Rate:
     count, trials = int(events.sum()), len(events)
-    low, high = _percentiles(drawn)
     value = count / trials
+    low, high = _percentiles(drawn) if independent >= TO_DRAW else _wilson(value, independent)
     if count == 0:
         high = exact_bound(independent)
     if count == trials:

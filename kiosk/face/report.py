@@ -13,7 +13,10 @@ from kiosk.face import plot
 from kiosk.face.evaluate import FMRS, Measured, Proposal
 from kiosk.face.plot import Drawing, Marked
 from kiosk.face.rates import TO_CLAIM, TO_TRUST
-from models.evaluation import Evaluation, Point, Rate
+from models.evaluation import Point, Rate
+
+PLOTS: Final = (".png", ".html")
+"""What a plot's name ends in."""
 
 _STYLE: Final = (
     "body{font:15px/1.5 sans-serif;max-width:78em;margin:2em auto;padding:0 1em;color:#202020}"
@@ -82,8 +85,8 @@ def write_plot(measured: Measured, path: Path) -> None:
             path.write_text(page(measured), encoding="utf-8")
         case ".png":
             path.write_bytes(cv2.imencode(".png", plot.picture(drawing(measured)))[1].tobytes())
-        case other:
-            raise ValueError(f"a plot is a .png or .html file, not {other or 'one without an ending'!r}")
+        case _:
+            raise ValueError(f"a plot is a file ending in {' or '.join(PLOTS)}")
 
 
 def _points(before: str, points: Sequence[Point], impostors: int) -> list[str]:

@@ -19,7 +19,7 @@ from sync_agent.contract.kinds import Condition, Scoring
 
 PACK = "ab" * 32
 BAND = BandSpec(accept_at=-0.1, accept_fmr=1e-2, review_at=0.0, review_fmr=5e-2, frames=5)
-SUMMARY = Summary(photos=88, failures=1, strangers=3784, pairs_of_people=1892, tried=(), fmr=rate(37, 3784), frr=rate(2, 88))
+SUMMARY = Summary(photos=88, failures=1, tried=(), fmr=rate(37, 3784), frr=rate(2, 88))
 
 
 def vectors(count: int, seed: int) -> Vectors:

@@ -120,6 +120,12 @@ def test_nothing_seen_to_go_wrong_is_no_proof_that_nothing_does() -> None:
     assert [everything.fnmr.low, everything.fnmr.high] == pytest.approx([1 - exact_bound(10), 1])
 
 
+def test_with_few_people_an_interval_is_that_of_so_many_trials_however_many_pairs_they_have() -> None:
+    scores = np.repeat([0.1, 0.9], 50)
+    few = Errors(Trials(scores, np.repeat([0, 1], 50), np.array([0.5]), np.array([[0, 1]]))).at(0.3).fnmr
+    assert [few.low, few.high] == pytest.approx([rate(1, 2).low, rate(1, 2).high])
+
+
 def test_pairs_of_few_people_give_a_wider_interval_than_pairs_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "RESAMPLES", 400)
     chance = np.random.default_rng(1)
