@@ -75,7 +75,7 @@ class FaceSettings(Group):
         True, description="Staff stands by. Otherwise a match stands only with a pack made for that and a liveness test passed."
     )
     challenge_turns: Annotated[int, Field(ge=0, le=3)] = Field(
-        0, description="So often the head is to be turned, to sides drawn by chance, after the face matched; 0 asks for no turn."
+        2, description="So often the head is to be turned, to sides drawn by chance, after the face matched; 0 asks for no turn."
     )
     turn_s: Annotated[float, Field(ge=2, le=30)] = Field(6.0, description="From the prompt to the turn that it asks for.")
 

@@ -1,4 +1,4 @@
-"""`./system/demo`: a site manager verifies three workers at a real kiosk, driven from outside; every claim is checked.
+"""`./system/demo`: a site manager verifies workers at a real kiosk, driven from outside; every claim is checked.
 
 Nothing is scripted inside the product. This program puts the card down and lifts it, changes the film in front of the camera,
 touches the screen, stops the broker and starts it again, and then looks at what came out: registry, receipts, pages, screenshots.
@@ -20,10 +20,13 @@ import httpx
 import structlog
 import typer
 
+from sync_agent.contract.kinds import Comparison, Liveness, LivenessCheck, Outcome, Verification
 from system.services.process import ServiceFailed
 from system.simulate.card import Fault, NoReader
+from system.simulate.film import SCENES
 from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused, Seen
+from system.simulate.visitor import be_the_person
 from system.simulate.world import DEVICE, CommandFailed, Places, World, card_of, change_film, wait_until
 
 ROOT: Final = Path(__file__).parent.parent
@@ -49,13 +52,15 @@ class Demo:
         self._shots = 0
 
     def right_person(self) -> None:
-        """The right person: verified, recorded, received, accepted, effective."""
+        """The right person: turns as asked; verified, recorded, received, accepted, effective."""
         with self._visit("zhaxi", film="right"):
             self._agree()
             self._wait("Face", text="face.hint.good", shot="face")
+            self._turn_as_asked()
             self._wait("Result", text="result.verified.headline", lit="effective", shot="verified")
         row = self._record(1)
         self._check(row["standing"] == "accepted" and row["effective_from"] is not None, "the record is accepted and effective")
+        self._check(LivenessCheck.CHALLENGE in self._compared().checks, "the record says that the head was turned as asked")
         people = self.world.rows("SELECT status FROM personnel WHERE status = 'in-library'")
         self._check(len(people) == 1, "the person is in the personnel library")
         self._check(self._page_shows(DEVICE), "the staff page shows the device")
@@ -73,10 +78,25 @@ class Demo:
             self._wait("Result", text="result.review.advice", shot="review")
         row = self._record(2)
         self._check(row["standing"] == "in-review", "the failed match is recorded and in review")
+        self._check(self._compared().liveness is Liveness.NOT_RUN, "who does not match is not asked to turn")
         cases = self.world.rows("SELECT * FROM review_case")
         self._check(
             len(cases) == 1 and f"{cases[0]['id']:06d}" == row["case_number"], "a review case is open under the number shown"
         )
+
+    def photograph(self) -> None:
+        """A photograph of the right person is held up: it matches and cannot turn its head, and a person decides."""
+        with self._visit("deji", film="right"):
+            self._agree()
+            self._wait("Result", text="result.not-live.too-late", shot="photograph")
+            self.pilot.press("other-way")
+            self._wait("Result", text="result.review.advice")
+        row = self._record(3)
+        compared = self._compared()
+        self._check(
+            (compared.outcome, compared.liveness) == (Outcome.NOT_LIVE, Liveness.FAILED), "the record says that nobody was there"
+        )
+        self._check(row["standing"] == "in-review", "no machine refuses it: it is in review")
 
     def broker_down(self) -> None:
         """The right person while the broker is down: M-70, and later the record exactly once."""
@@ -84,13 +104,14 @@ class Demo:
         self._wait("Attract", text="banner.offline", shot="offline")
         with self._visit("wang", film="right"):
             self._agree()
+            self._turn_as_asked()
             self._wait("Result", text="result.kept.advice", shot="kept")
         self._check(self._outbox_states()[-1] == "waiting", "the record waits in the outbox")
-        self._check(len(self._verifications()) == 2, "the centre does not have it")
+        self._check(len(self._verifications()) == 3, "the centre does not have it")
         self.world.start_broker()
-        wait_until(lambda: len(self._verifications()) == 3, "the record reaching the centre", 60.0)
+        wait_until(lambda: len(self._verifications()) == 4, "the record reaching the centre", 60.0)
         wait_until(lambda: self._outbox_states()[-1] == "answered", "the receipt coming back", 60.0)
-        row = self._record(3)
+        row = self._record(4)
         self._check(row["standing"] == "accepted", "the record is accepted")
         same = self.world.rows("SELECT * FROM record WHERE epoch = :epoch AND seq = :seq", epoch=row["epoch"], seq=row["seq"])
         self._check(len(same) == 1, "it is there exactly once")
@@ -114,9 +135,28 @@ class Demo:
     def _wait(self, page: str, *, text: str = "", lit: str = "", shot: str = "") -> Seen:
         seen = self.pilot.wait(page, text=text, lit=lit, timeout_s=40.0)
         if shot:
-            self._shots += 1
-            self.pilot.shot(self.world.places.root / "shots" / f"{self._shots:02d}-{shot}.png")
+            self._shoot(shot)
         return seen
+
+    def _turn_as_asked(self) -> None:
+        shots = self._shots
+        be_the_person(
+            self.world.places,
+            self.world.films,
+            self.pilot,
+            asked=lambda _: self._shoot("asked-to-turn") if self._shots == shots else None,
+        )
+
+    def _shoot(self, name: str) -> None:
+        self._shots += 1
+        self.pilot.shot(self.world.places.root / "shots" / f"{self._shots:02d}-{name}.png")
+
+    def _compared(self) -> Comparison:
+        """Return the last comparison of the last verification."""
+        rows = self.world.rows(
+            "SELECT v.facts FROM verification v JOIN record r ON r.id = v.record_id ORDER BY r.seq DESC LIMIT 1"
+        )
+        return Verification.model_validate_json(rows[0]["facts"]).comparisons[-1]
 
     def _verifications(self) -> list[dict[str, object]]:
         return self.world.rows("SELECT * FROM record WHERE kind = 'verification' ORDER BY seq")
@@ -149,7 +189,7 @@ def demo(
     window: Annotated[bool, typer.Option(help="Show the kiosk in a window.")] = False,
     stay: Annotated[bool, typer.Option(help="Leave everything up afterwards.")] = False,
 ) -> None:
-    """Three people at a kiosk: the right one, the wrong one, and one while the broker is down."""
+    """Four visits: the right person, the wrong one, a photograph, and the right one while the broker is down."""
     if context.invoked_subcommand is not None:
         return
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -161,7 +201,7 @@ def demo(
     with World(PLACES, FILMS, window=window) as world, world.pilot() as pilot:
         typer.echo(f"Up after {time.monotonic() - began:.1f} s. Staff page: {world.page}")
         story = Demo(world, pilot)
-        for step in (story.right_person, story.wrong_person, story.broker_down):
+        for step in (story.right_person, story.wrong_person, story.photograph, story.broker_down):
             typer.echo(f"-- {(step.__doc__ or '').splitlines()[0]}")
             step()
         typer.echo(world.kiosk_command("outbox").rstrip())
@@ -175,6 +215,7 @@ def _stay(world: World) -> None:
     typer.echo(f"Everything stays up. Staff page: {world.page}")
     typer.echo("In another terminal: ./system/demo simulate film right; ./system/demo simulate card zhaxi --hold 30")
     typer.echo("and touch the window, or: ./system/demo simulate touch tick-compare; ./system/demo simulate touch agree")
+    typer.echo("and ./system/demo simulate person, who turns as asked")
     typer.echo("Ctrl-C ends it.")
     try:
         signal.pause()
@@ -204,13 +245,23 @@ def card(
 
 
 @simulate.command()
-def film(name: Annotated[str, typer.Argument(help="right, impostor, nobody, two-people, far, dark, blurred")]) -> None:
+def person() -> None:
+    """Be the right person until the comparison is over: turn as asked."""
+    change_film(PLACES, FILMS, "right")
+    with Pilot(PLACES.pilot) as pilot:
+        be_the_person(PLACES, FILMS, pilot)
+
+
+@simulate.command()
+def film(name: Annotated[str, typer.Argument(help=", ".join(SCENES))]) -> None:
     """Change the film in front of the camera."""
     change_film(PLACES, FILMS, name)
 
 
 @simulate.command()
-def touch(name: Annotated[str, typer.Argument(help="What to touch, for instance tick-compare, agree, again, done.")]) -> None:
+def touch(
+    name: Annotated[str, typer.Argument(help="What to touch, for instance tick-compare, agree, gentle, again, done.")],
+) -> None:
     """Touch something on the kiosk's screen."""
     with Pilot(PLACES.pilot) as pilot:
         typer.echo(pilot.press(name))

@@ -1,8 +1,8 @@
 """How long from the card on the reader to the centre's receipt on the screen, step by step, with everything real on loopback.
 
 Steps end where the kiosk's and the sync agent's own logs, or the pilot at the screen, say so. What the visitor takes (reading the
-page of consent, ticking, agreeing) is in none of them. The peer of the wire's part is an echo through the same broker: publish
-and hear one message of a record's size, in the same run.
+page of consent, ticking, agreeing, turning the head) is in none of them. The peer of the wire's part is an echo through the same
+broker: publish and hear one message of a record's size, in the same run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sync_agent.contract import topics
 from sync_agent.contract.topics import Tenant
 from system.simulate.pcscd import PcscdRefused
 from system.simulate.pilot import Pilot, PilotRefused
+from system.simulate.visitor import be_the_person
 from system.simulate.world import TENANT, Places, World, card_of, change_film
 from tests.bench.result import Result
 from tests.mqtt import Speaker
@@ -89,6 +90,7 @@ def _visit(world: World, pilot: Pilot, after_s: float) -> list[float]:
         pilot.press("agree")  # returns when the finger is on the glass
         agreed = _now()
         try:
+            be_the_person(world.places, world.films, pilot, within_s=WITHIN_S)
             pilot.wait("Result", lit="effective", timeout_s=WITHIN_S)
         except PilotRefused as refused:
             raise RuntimeError(f"a visit went another way; {_Log(world, 'kiosk').tail()}") from refused

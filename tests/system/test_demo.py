@@ -24,5 +24,5 @@ def test_the_demo_passes_and_leaves_nothing_running(pcscd_can_run: None) -> None
     done = subprocess.run([sys.executable, "-m", "system.demo"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     shots = {path.name.split("-", 1)[1] for path in (ROOT / ".state" / "demo" / "shots").glob("*.png")}
-    assert {"verified.png", "not-passed-2-left.png", "review.png", "kept.png"} <= shots
+    assert {"asked-to-turn.png", "verified.png", "not-passed-2-left.png", "review.png", "photograph.png", "kept.png"} <= shots
     assert ours_running() == []

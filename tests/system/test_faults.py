@@ -18,6 +18,7 @@ import pytest
 
 from system.simulate.card import Fault
 from system.simulate.pilot import Pilot, Seen
+from system.simulate.visitor import be_the_person
 from system.simulate.world import Places, World, card_of, change_film, wait_until
 from tests.planted import PLANTED, found_below
 from tests.processes import running
@@ -65,6 +66,10 @@ def agree(pilot: Pilot) -> None:
     pilot.press("agree")
 
 
+def turn_as_asked(world: World, pilot: Pilot) -> None:
+    be_the_person(world.places, world.films, pilot)
+
+
 def shown(pilot: Pilot, page: str, text: str, within_s: float = 40.0) -> Seen:
     return pilot.wait(page, text=text, timeout_s=within_s)
 
@@ -81,6 +86,7 @@ def last_verification(world: World) -> dict[str, object]:
 def test_without_a_fault_the_visitor_is_verified(world: World, pilot: Pilot) -> None:
     with visit(world):
         agree(pilot)
+        turn_as_asked(world, pilot)
         shown(pilot, "Result", "result.verified.headline")
         pilot.press("done")
     assert last_record(world)["standing"] == "accepted"
@@ -97,6 +103,7 @@ def test_what_sees_cards_and_faces_has_no_network(world: World, pilot: Pilot) ->
 def test_nothing_of_a_visitor_lies_in_the_clear_at_kiosk_broker_or_centre(world: World, pilot: Pilot) -> None:
     with visit(world):
         agree(pilot)
+        turn_as_asked(world, pilot)
         shown(pilot, "Result", "result.verified.headline")
         pilot.press("done")
     world.broker.stop()  # it writes down what it holds
@@ -178,6 +185,18 @@ def test_who_refuses_the_face_is_checked_by_a_person_and_the_camera_stays_shut(w
     assert (row["method"], row["outcome"]) == ("manual", "to-confirm")
 
 
+def test_who_cannot_turn_their_head_is_compared_and_then_confirmed_by_a_person(world: World, pilot: Pilot) -> None:
+    with visit(world):
+        agree(pilot)
+        pilot.wait("Face")
+        pilot.press("gentle")
+        shown(pilot, "Face", "face.gentle")
+        shown(pilot, "Result", "result.review.advice")
+        pilot.press("done")
+    assert (last_verification(world)["method"], last_verification(world)["outcome"]) == ("face", "to-confirm")
+    assert last_record(world)["standing"] == "in-review"
+
+
 def test_a_camera_that_stops_in_the_middle_leads_to_a_person(world: World, pilot: Pilot) -> None:
     with visit(world, film="nobody"):
         agree(pilot)
@@ -221,6 +240,7 @@ def test_while_the_sync_agent_is_down_the_record_is_kept_and_later_accepted(worl
     world.agent.stop()
     with visit(world):
         agree(pilot)
+        turn_as_asked(world, pilot)
         shown(pilot, "Result", "result.waiting.advice")
         pilot.press("done")
     assert last_record(world)["seq"] == before
@@ -257,6 +277,7 @@ def test_a_kiosk_that_is_killed_in_a_visit_comes_back_at_rest_and_its_chain_goes
         again.wait("Attract", timeout_s=40)
         with visit(world):
             agree(again)
+            turn_as_asked(world, again)
             shown(again, "Result", "result.verified.headline")
             again.press("done")
         again.wait("Attract", timeout_s=40)
