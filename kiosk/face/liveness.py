@@ -4,6 +4,7 @@ A state machine without clock or camera of its own: it is told when a prompt was
 are the person's own, and also what they see in the mirrored preview: to turn left is to bring the nose to the left of the screen
 as to the left of the body; in the camera's picture, which is not mirrored, it goes to the right (`Glimpse.yaw_deg` above 0).
 
+Turns count from how the head was held in the straight frames: a face is not quite even, nor is a photograph quite straight.
 A film of somebody else's challenge fits by chance in one of 2 to the power of the turns.
 """
 
@@ -104,6 +105,9 @@ class Challenge:
         self._certain: list[float] = []
         for glimpse in straight:
             self._keep(glimpse, Ask.STRAIGHT)
+        held = [glimpse.yaw_deg for glimpse in straight if glimpse.yaw_deg is not None]
+        middle = statistics.fmean(held) if held else 0.0
+        self._ahead_deg = min(max(middle, -spec.straight_deg), spec.straight_deg)
         self.cause = None if self._asks else self._lifeless()
 
     @property
@@ -143,8 +147,9 @@ class Challenge:
         self.cause = self.cause or self._stranger(glimpse) or self._late(at)
         if self.cause or glimpse.plain is None or glimpse.yaw_deg is None or at < self._shown_at:
             return False
-        self.cause = self._astray(glimpse.yaw_deg)
-        if self.cause or not self._follows(glimpse.yaw_deg):
+        yaw_deg = glimpse.yaw_deg - self._ahead_deg
+        self.cause = self._astray(yaw_deg)
+        if self.cause or not self._follows(yaw_deg):
             return False
         self._keep(glimpse, self.ask)
         self._good += 1

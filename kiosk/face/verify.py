@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from kiosk.clock import Clock
+from kiosk.face.calibration import Calibration
 from kiosk.face.given import Eyes, Likeness, Pictured
 from kiosk.face.liveness import Challenge, Verdict, drawn
 from kiosk.face.result import Ask, Glimpse, QualityCause, Step
@@ -31,7 +32,11 @@ class Judge(Protocol):
     def pack(self) -> Pack:
         """The pack in force."""
 
-    async def refer(self, portrait: Likeness) -> QualityCause | None:
+    @property
+    def calibration(self) -> Calibration | None:
+        """The site's calibration, or None."""
+
+    async def refer(self, portrait: Likeness, condition: Condition, other: Likeness | None = None) -> QualityCause | None:
         """Take a portrait as what the next frames are compared with; return why it cannot be, or None."""
 
     def offer(self, frame: Pictured) -> None:
@@ -73,10 +78,10 @@ async def verify(
         CameraGone: the stream broke (whatever the camera's `newest` raises).
         FaceFault: the worker is not there, or judged too few frames within the deadline.
     """
-    standard = Standard.of(worker.pack, condition, None)
+    standard = Standard.of(worker.pack, condition, worker.calibration)
     if portrait is None:
         return concluded(no_reference(None), standard)
-    if cause := await worker.refer(portrait):
+    if cause := await worker.refer(portrait, condition, other):
         return concluded(no_reference(cause), standard)
     look = _Look(worker, camera, clock, settings, on_step, turns=0 if gentle else settings.challenge_turns)
     tally = Tally(standard)

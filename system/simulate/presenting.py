@@ -39,7 +39,11 @@ _EACH_S: Final = 2.0
 
 
 class Kind(StrEnum):
-    """What is presented."""
+    """What is presented.
+
+    A replay is a film of the victim's turns to other sides, a splice one in which somebody else turns in the victim's stead, and
+    in `moved` the victim suddenly sits elsewhere, as when a film is cut.
+    """
 
     LIVING = "living"
     FLAT = "flat-print"
@@ -112,16 +116,16 @@ class Presenter:
         """Return the frame of a time, (480, 640, 3) uint8, BGR."""
         while self._recorded and self._recorded[0][1] <= at:
             self._neck.asked(*self._recorded.pop(0))
-        is_second = self._turns > 0
-        whose = self._cast.attacker if self._kind is Kind.SPLICE and is_second else self._cast.victim
+        is_other = self._kind is Kind.SPLICE and self._last is not Ask.STRAIGHT
+        whose = self._cast.attacker if is_other else self._cast.victim
         yaw_deg = round(self._neck.yaw_deg(at))
-        key = (yaw_deg, is_second)
+        key = (yaw_deg, is_other)
         if key not in self._drawn:
             self._drawn[key] = self._draw(whose, float(yaw_deg))
         points = self._cast.attacker.points if self._kind is Kind.CUT_OUT else whose.points
         frame = before_camera(self._drawn[key], points, 2 * np.pi * at / _SWAY_S)
-        if self._kind is Kind.MOVED and is_second:
-            frame = np.roll(frame, WIDTH // 4, axis=1)
+        if self._kind is Kind.MOVED and self._turns:
+            frame = np.roll(frame, WIDTH // 6, axis=1)
         noise = self._grain.normal(0, _NOISE, (HEIGHT, WIDTH, 1))
         return np.asarray(np.clip(frame + noise, 0, 255), dtype=np.uint8)
 
