@@ -147,9 +147,10 @@ class BandSpec(Table):
     """Where a comparison passes, goes to a person, or fails. The smaller the number, the more alike."""
 
     accept_at: Annotated[Score, Field(description="Up to here it is a match.")]
-    accept_fmr: Annotated[float, Field(gt=0, lt=1, description="False-match rate that stands for.")]
+    accept_fmr: Annotated[float, Field(gt=0, lt=1, description="False-match rate that is to keep.")]
     review_at: Annotated[Score, Field(description="Up to here a person decides.")]
-    review_fmr: Annotated[float, Field(gt=0, lt=1, description="False-match rate that stands for.")]
+    review_fmr: Annotated[float, Field(gt=0, lt=1, description="False-match rate that is to keep.")]
+    measured: bool = Field(True, description="Whether it was measured that they do; a record names the rate only then.")
     frames: Annotated[int, Field(ge=1, le=30, description="Good frames a decision takes; their distances are averaged.")]
 
     @model_validator(mode="after")
@@ -191,6 +192,7 @@ class QualitySpec(Table):
     turned_deg: Degrees = Field(description="Largest turn of the head to one side.")
     tilted_deg: Degrees = Field(description="Largest tilt of the line of the eyes.")
     covered: Annotated[float, Field(ge=0, description="A part of the face with less is covered; see kiosk.face.quality.")]
+    least_score: Score = Field(0.0, description="A face the detector is less sure of is covered, where its score tells that.")
     second_face: Fraction = Field(description="A second face counts from this fraction of the first one's width.")
 
 
