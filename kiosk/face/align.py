@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kiosk.face.detect import Points
 from kiosk.face.given import Image
-from models.spec import DlibChipSpec
+from models.spec import ArcfaceChipSpec, DlibChipSpec
 
 DLIB_MEAN: Final = np.array(
     [
@@ -30,6 +30,17 @@ _ARCFACE: Final = np.array([38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71
 """Where eyes, nose tip and mouth corners lie in ArcFace's cut-out (InsightFace; OpenCV's FaceRecognizerSF has the same)."""
 
 ARCFACE_PX: Final = 112
+
+
+def inner(spec: DlibChipSpec | ArcfaceChipSpec) -> tuple[slice, slice]:
+    """Return rows and columns of a cut-out that show the face from the brows to the chin, without hair and background."""
+    if isinstance(spec, DlibChipSpec):
+        places = (complex(spec.padding, spec.padding) + YUNET_MEAN) / (2 * spec.padding + 1) * spec.size_px
+    else:
+        places = _ARCFACE
+    eyes, mouth = places[:2].mean(), places[3:].mean()
+    wide, high = 0.95 * abs(places[1] - places[0]), mouth.imag - eyes.imag
+    return slice(int(eyes.imag - 0.4 * high), int(mouth.imag + 0.5 * high)), slice(int(eyes.real - wide), int(eyes.real + wide))
 
 
 def arcface(image: Image, points: Points) -> Image:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
+
 from kiosk.face import pose, quality
 from kiosk.face.calibration import Calibration
 from kiosk.face.detect import Found, Points
@@ -77,11 +80,12 @@ class Matcher:
         points, chip = self._recogniser.describe(image, faces[0])
         face = self._tracker.follow(faces[0], points)
         held = pose.of_points(points, self._recogniser.points_kind)
+        grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         cause = (
             quality.of_place(face, image, spec)
-            or quality.of_light(chip, face, image, spec)
+            or quality.of_light(grey, face, image, spec)
             or quality.of_pose(held, spec)
-            or quality.of_chip(chip, spec)
+            or quality.of_chip(grey, face.score, self._recogniser.inner, spec)
         )
         box, shown = _box(face, image), _fractions(points, image)
         if cause not in (None, QualityCause.TURNED) or self._reference is None:

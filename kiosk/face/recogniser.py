@@ -37,6 +37,9 @@ _Part = TypeVar("_Part")
 _LARGEST_FACE: Final = 0.9
 """Widest face looked for, as a fraction of the picture's shorter side."""
 
+_AROUND: Final = 2.0
+"""Width of a face's neighbourhood, in widths of the face."""
+
 _PORTRAIT_PX: Final = (320, 640)
 """A portrait's longer side is brought to within these: the detectors find no face in fewer pixels and gain nothing by more."""
 
@@ -58,6 +61,7 @@ class Recogniser:
         self.spec = spec = pack.spec
         self._threads = threads
         self.points_kind: Final = _points_kind(pack)
+        self.inner: Final = align.inner(spec.alignment)
         self.detector: Final = self._detector()
         self._landmarks = self._opened(spec.landmarks.weights, Landmarks) if isinstance(spec.landmarks, Dlib5Spec) else None
         self._embedder = self._opened_embedder()
@@ -74,7 +78,32 @@ class Recogniser:
         """
         largest = _LARGEST_FACE * min(image.shape[:2])
         found = self.detector.find(image, self.spec.quality.smallest_face_px, largest)
-        return sorted(found, key=lambda face: -face.size)
+        return self._widest_first(image, found)
+
+    def near(self, image: Image, face: Found) -> Found | None:
+        """Return the one face where one was found before, or None where there is none or more.
+
+        Args:
+            image: (height, width, 3) uint8, BGR.
+            face: where it was, in a frame before or by a look at the whole picture.
+
+        Raises:
+            NotNumbers: a network gave something else.
+        """
+        reach = (_AROUND - 1) / 2 * face.size
+        left, top = max(0, int(face.left - reach)), max(0, int(face.top - reach))
+        part = image[top : max(0, int(face.top + face.size + reach)), left : max(0, int(face.left + face.size + reach))]
+        if not part.size:
+            return None
+        faces = self.detector.find(part, face.size, face.size)
+        return faces[0].shifted(left, top) if len(faces) == 1 else None
+
+    def _widest_first(self, image: Image, found: list[Found]) -> list[Found]:
+        """Sort faces by size, and take the points of the widest from a closer look: those of a small copy lie less well."""
+        faces = sorted(found, key=lambda face: -face.size)
+        if faces and faces[0].points is not None and (closer := self.near(image, faces[0])):
+            faces[0] = closer
+        return faces
 
     def describe(self, image: Image, face: Found) -> tuple[Points, Image]:
         """Return the points of a face, pixels of the picture, and its cut-out, (size, size, 3) uint8, BGR.
@@ -120,7 +149,7 @@ class Recogniser:
         faces = self.detector.find(image, self.spec.portrait.smallest_face * width, width)
         if not faces:
             return QualityCause.NO_FACE
-        _, chip = self.describe(image, max(faces, key=lambda face: face.size))
+        _, chip = self.describe(image, self._widest_first(image, faces)[0])
         return self.vector(chip)
 
     def prepared(self, portrait: Image, condition: Condition) -> Image:

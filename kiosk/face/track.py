@@ -14,9 +14,6 @@ from kiosk.face.recogniser import Recogniser
 WHOLE_EVERY: Final = 5
 """The whole frame is searched at least this often, so that a second person is seen within as many frames."""
 
-_AROUND: Final = 2.0
-"""Width of the neighbourhood, in widths of the face."""
-
 _EYES: Final = 0.55
 """Distance of the outer corners of the eyes in the detector's box, as a fraction of its width (mean shape of the predictor)."""
 
@@ -39,7 +36,7 @@ class Tracker:
             image: (height, width, 3) uint8, BGR.
         """
         self._since_whole += 1
-        if self._last is not None and self._since_whole < WHOLE_EVERY and (near := self._near(image, self._last)):
+        if self._last is not None and self._since_whole < WHOLE_EVERY and (near := self._recogniser.near(image, self._last)):
             return [near]
         faces = self._recogniser.faces(image)
         self._since_whole = 0
@@ -56,13 +53,6 @@ class Tracker:
     def forget(self) -> None:
         """Know nothing again."""
         self._last = None
-
-    def _near(self, image: Image, last: Found) -> Found | None:
-        reach = (_AROUND - 1) / 2 * last.size
-        left, top = max(0, int(last.left - reach)), max(0, int(last.top - reach))
-        part = image[top : int(last.top + last.size + reach), left : int(last.left + last.size + reach)]
-        faces = self._recogniser.detector.find(part, last.size, last.size)
-        return faces[0].shifted(left, top) if len(faces) == 1 else None
 
 
 def _resized(face: Found, size: float) -> Found:
