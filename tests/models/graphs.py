@@ -18,8 +18,6 @@ def graph(
     size: tuple[int, int] | None = (150, 150),
     length: int = 128,
     opset: int = OPSET,
-    taken: str = "images",
-    given: str = "vectors",
     kind: int = TensorProto.UINT8,
     value: float | None = None,
 ) -> bytes:
@@ -31,20 +29,18 @@ def graph(
         size: rows and columns of the input; None leaves them open.
         length: of the vector.
         opset: of the graph.
-        taken: name of the input.
-        given: name of the output.
         kind: of the input's numbers.
         value: what every number of the vector is multiplied with: `math.nan`, `math.inf`; None is 1 / 255.
     """
     rows, columns = size or ("rows", "columns")
-    images = helper.make_tensor_value_info(taken, kind, ["count", rows, columns, 3])
-    vectors = helper.make_tensor_value_info(given, TensorProto.FLOAT, ["count", length])
+    images = helper.make_tensor_value_info("images", kind, ["count", rows, columns, 3])
+    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["count", length])
     factor = np.full((1, length), 1 / 255 if value is None else value, dtype=np.float32)
     nodes = [
-        helper.make_node("Cast", [taken], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
-        helper.make_node("MatMul", ["column", "factor"], [given]),
+        helper.make_node("MatMul", ["column", "factor"], ["vectors"]),
     ]
     return _written(nodes, [images], [vectors], {"last": np.array([1], dtype=np.int64), "factor": factor}, opset)
 
@@ -54,10 +50,9 @@ UNUSABLE: dict[str, Callable[[], bytes]] = {
     "noise": lambda: bytes(range(256)) * 64,
     "cut short": lambda: graph()[:-200],
     "opset of the future": lambda: graph(opset=99),
-    "other input name": lambda: graph(taken="pictures"),
     "input of floats": lambda: graph(kind=TensorProto.FLOAT),
     "input of another size": lambda: graph(size=(149, 151)),
-    "vector of another length": lambda: graph(length=127),
+    "no vectors": lambda: graph(length=1),
     "answers that are no numbers": lambda: graph(value=math.nan),
     "answers without end": lambda: graph(value=math.inf),
 }

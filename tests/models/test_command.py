@@ -7,6 +7,8 @@ from typer.testing import CliRunner, Result
 
 from models.__main__ import app
 from models.load import Pack
+from tests.models.mirror import serving
+from tests.shared import shared
 
 
 @pytest.fixture
@@ -65,3 +67,18 @@ def test_a_choice_that_is_refused_ends_with_1_and_goes_with_a_reason(pack: Pack,
     assert forced.exit_code == 0
     assert "against it: " in forced.output
     assert "* own" in run("list").output
+
+
+def test_published_files_are_fetched_from_a_mirror_or_a_folder_and_a_failure_ends_with_1(run: Run, tmp_path: Path) -> None:
+    yunet = shared("models/face_detection_yunet_2023mar.onnx")
+    missing = run("fetch", "dlib-yunet", "--from", str(tmp_path))
+    assert (missing.exit_code, "FACE-03" in missing.output) == (1, True)
+    unmade = run("build", "dlib-yunet")
+    assert (unmade.exit_code, "detector.onnx must be fetched" in unmade.output) == (1, True)
+    with serving(yunet.read_bytes()) as mirror:
+        got = run("fetch", "dlib-yunet", "--mirror", mirror.address)
+    assert (got.exit_code, got.output) == (0, "dlib-yunet: detector.onnx\n")
+    assert run("fetch", "dlib-yunet", "--from", str(yunet.parent)).output == "dlib-yunet: nothing to do\n"
+    assert run("verify", "dlib-yunet").exit_code == 0
+    assert run("fetch", "dlib-yunet", "--from", str(tmp_path), "--mirror", "http://127.0.0.1").exit_code == 2
+    assert run("fetch", "no-such-pack").exit_code == 1
