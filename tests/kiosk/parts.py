@@ -209,9 +209,7 @@ class Onlooker:
     def calibration(self) -> None:
         """None: the pack's own thresholds."""
 
-    async def refer(
-        self, portrait: Likeness, condition: Condition = Condition.CHIP, other: Likeness | None = None
-    ) -> QualityCause | None:
+    async def refer(self, portrait: Likeness, condition: Condition, other: Likeness | None = None) -> QualityCause | None:
         if callable(self.refuses):
             raise self.refuses()
         self.asked.append((condition, other is not None))

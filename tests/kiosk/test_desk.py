@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 from joserfc.jwk import OKPKey
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from kiosk.cards.document import Document, Portrait
 from kiosk.screens.pages import TAKE_BACK, Attract, Consent, PresentCard, Result, Sign, Touch, Word, Working
 from kiosk.settings import VisitSettings
 from kiosk.uplink import outbox as outbox_module
@@ -26,10 +28,10 @@ from kiosk.uplink.outbox import Progress
 from kiosk.waiting import beside
 from sync_agent.contract import receipts
 from sync_agent.contract.codes import Code, Fault
-from sync_agent.contract.kinds import Case, Cause, Method, Outcome, Verification
+from sync_agent.contract.kinds import CardKind, Case, Cause, Condition, Method, Outcome, Verification
 from sync_agent.contract.kinds import Consent as Agreed
 from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
-from tests.kiosk.parts import FACTS, NOW, Hall, hall, keys_of
+from tests.kiosk.parts import FACTS, NOW, Hall, hall, holder, keys_of
 
 VISIT = VisitSettings(idle_s=60, result_s=60, receipt_s=5)
 UP = LinkState(True, Trouble.NONE)
@@ -390,3 +392,33 @@ async def test_a_second_tap_on_trying_again_does_not_pass_over_the_next_page(tmp
             await at.is_over()
         said = [keys_of(page) for page in at.window.shown]
         assert sum("camera.gone" in keys for keys in said) == 1
+
+
+# --- eyes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("distance", "to_other", "outcome"),
+    [(0.9, 0.2, Outcome.WRONG_PERSON), (0.9, 0.9, Outcome.NO_MATCH), (0.2, 0.9, Outcome.MATCH)],
+)
+async def test_the_other_person_of_a_chain_is_told_from_a_stranger(
+    distance: float, to_other: float, outcome: Outcome, tmp_path: Path
+) -> None:
+    """S33."""
+    portrait = Portrait(np.zeros((126, 102, 3), np.uint8), "test")
+    both = Document(holder(), FACTS, portrait), Document(holder(), FACTS, portrait)
+    with hall(tmp_path, distance) as at:
+        at.face.others.append(to_other)
+        async with asyncio.timeout(5):
+            comparison = await at.desk.compare(*both)
+        assert (comparison.outcome, comparison.condition) == (outcome, Condition.CHIP)
+        assert at.face.asked == [(Condition.CHIP, True)]
+
+
+@pytest.mark.parametrize("kind", CardKind)
+async def test_every_card_there_is_brings_the_portrait_of_a_chip(kind: CardKind, tmp_path: Path) -> None:
+    facts = FACTS.model_copy(update={"kind": kind})
+    with hall(tmp_path, 0.2) as at:
+        async with asyncio.timeout(5):
+            await at.desk.compare(Document(holder(), facts, Portrait(np.zeros((126, 102, 3), np.uint8), "test")))
+        assert at.face.asked == [(Condition.CHIP, False)]
