@@ -25,7 +25,7 @@ class Continuity:
     def __init__(self) -> None:
         self._last: Box | None = None
         self._last_at = -math.inf
-        self._compared_at = math.inf
+        self._compared_at = math.inf  # before the first face there is nothing to lose
 
     def add(self, glimpse: Glimpse, at: float) -> LivenessCause | None:
         """Follow the face into a frame; return what broke the track, or None.
@@ -36,8 +36,8 @@ class Continuity:
         """
         if glimpse.cause is QualityCause.TWO_FACES:
             return LivenessCause.TWO_FACES
-        if cause := self.tick(at):
-            return cause
+        if at - self._compared_at > UNSEEN_S:
+            return LivenessCause.LOST
         if glimpse.box is None:
             return None
         if self._last is not None and _jumped(self._last, glimpse.box, at - self._last_at):
@@ -46,10 +46,6 @@ class Continuity:
         if glimpse.plain is not None:
             self._compared_at = at
         return None
-
-    def tick(self, at: float) -> LivenessCause | None:
-        """Return that the face was out of sight for too long, or None. Before the first face there is nothing to lose."""
-        return LivenessCause.LOST if at - self._compared_at > UNSEEN_S else None
 
 
 def _jumped(one: Box, other: Box, passed_s: float) -> bool:

@@ -130,9 +130,9 @@ class Challenge:
         self._shown_at = at
 
     def tick(self, at: float) -> None:
-        """Fail where the time is over or the face was lost, also when no frame comes any more."""
+        """Fail where the time is over, also when no frame comes any more. That a face was lost only frames can tell."""
         if not self.is_over:
-            self.cause = self._of(LivenessCheck.CONTINUITY, self._track.tick(at)) or self._late(at)
+            self.cause = self._late(at)
 
     def add(self, glimpse: Glimpse, at: float) -> bool:
         """Judge a frame; return whether the prompt changed, which then is to be shown.
