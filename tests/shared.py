@@ -10,9 +10,14 @@ import pytest
 _SHARED: Final = Path(__file__).parents[2] / "shared"
 
 
+def beside(name: str) -> Path:
+    """Return where a file or folder of it is, or would be."""
+    return _SHARED / name
+
+
 def shared(name: str) -> Path:
     """Return a file or folder of it, or skip the test that asks."""
-    path = _SHARED / name
+    path = beside(name)
     if not path.exists():
         pytest.skip(f"needs shared/{name} beside the checkout")
     return path
