@@ -119,16 +119,22 @@ def worse(new: Evaluation, old: Evaluation, fmr: float) -> list[str]:
     - both again in each group that both name;
     - people refused and attacks passed by the liveness test, where both have figures for it.
 
+    An interval within which nearly everything lies tells nothing. So of the old one's, the upper end may be 1.5 times the rate
+    and 5 % for people refused, and 1.5 times the rate or 3 times `fmr` for strangers accepted; groups, being smaller, are held
+    to no such bound.
+
     Args:
         new: of the pack that is to come into force.
         old: of the pack in force.
         fmr: false-match rate that the pack in force accepts at.
 
     Raises:
-        Incomparable: other pairs or another kind of portrait, or no false-match rate that both tell.
+        Incomparable: other pairs or another kind of portrait, too few of them, or no false-match rate that both tell.
     """
     if new.pairs_sha256 != old.pairs_sha256 or new.condition != old.condition:
         raise Incomparable("the two evaluations are of other pairs; run `kiosk evaluate` for both packs on the same ones")
+    _check_certain("right people refused", old.band.frr, 1.5 * old.band.frr.value + 0.05)
+    _check_certain("strangers accepted", old.band.fmr, max(1.5 * old.band.fmr.value, 3 * fmr))
     found = _worse_matching("", new.points, old.points, fmr) + _worse_band("", new.band, old.band)
     others = {group.name: group for group in new.groups}
     if missing := [group.name for group in old.groups if group.name not in others]:
@@ -146,10 +152,18 @@ def worse(new: Evaluation, old: Evaluation, fmr: float) -> list[str]:
     return found
 
 
+def _check_certain(what: str, old: Rate, most: float) -> None:
+    if old.high > most:
+        raise Incomparable(
+            f"the pairs are too few to tell: of the pack in force, {what} may be anything up to {old.high:.2%}, "
+            f"where {most:.2%} would tell; use more pairs of more people"
+        )
+
+
 def _worse_matching(where: str, new: tuple[Point, ...], old: tuple[Point, ...], fmr: float) -> list[str]:
     mine, theirs = ({point.fmr: point for point in points} for points in (new, old))
     if not (both := mine.keys() & theirs.keys()):
-        raise Incomparable(f"{where}the two evaluations tell no false-match rate in common; make both with the same version")
+        raise Incomparable(f"{where}there are too few pairs of strangers for any false-match rate that both tell; use more pairs")
     at = fmr if fmr in both else min((rate for rate in both if rate > fmr), default=max(both))
     return _above(f"{where}right people refused at FMR {at:g}", mine[at].frr, theirs[at].frr)
 
