@@ -41,8 +41,8 @@ def _dropped(_: bytes) -> None:
 
 
 def _untold(value: bytes) -> bytes:
-    """Take the shape away from an output."""
-    return _edited(value, {_TYPE: lambda kind: _edited(kind, {_TENSOR: lambda tensor: _edited(tensor, {_SHAPE: _dropped})})})
+    """Leave open every dimension of an output."""
+    return _with_shape(value, lambda dimensions: _edited(dimensions, {_DIMENSION: lambda _: b""}))
 
 
 def _freed(value: bytes) -> bytes:
@@ -57,7 +57,12 @@ def _freed(value: bytes) -> bytes:
 
         return _edited(dimensions, {_DIMENSION: dimension})
 
-    return _edited(value, {_TYPE: lambda kind: _edited(kind, {_TENSOR: lambda tensor: _edited(tensor, {_SHAPE: shape})})})
+    return _with_shape(value, shape)
+
+
+def _with_shape(value: bytes, edit: _Edit) -> bytes:
+    """Return an input or output with its shape edited."""
+    return _edited(value, {_TYPE: lambda kind: _edited(kind, {_TENSOR: lambda tensor: _edited(tensor, {_SHAPE: edit})})})
 
 
 def _edited(message: bytes, edits: Mapping[int, _Edit]) -> bytes:

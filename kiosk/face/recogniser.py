@@ -37,6 +37,9 @@ _Part = TypeVar("_Part")
 _LARGEST_FACE: Final = 0.9
 """Widest face looked for, as a fraction of the picture's shorter side."""
 
+_LEAST_FACE_PX: Final = 24
+"""A portrait is a strip when a face in it would have to be narrower; looking for that takes minutes."""
+
 _AROUND: Final = 2.0
 """Width of a face's neighbourhood, in widths of the face."""
 
@@ -146,7 +149,8 @@ class Recogniser:
         """
         image = self.prepared(portrait, condition)
         width = image.shape[1]
-        faces = self.detector.find(image, self.spec.portrait.smallest_face * width, width)
+        smallest = max(_LEAST_FACE_PX, self.spec.portrait.smallest_face * width)
+        faces = self.detector.find(image, smallest, width)
         if not faces:
             return QualityCause.NO_FACE
         _, chip = self.describe(image, self._widest_first(image, faces)[0])

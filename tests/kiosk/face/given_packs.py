@@ -29,7 +29,7 @@ def part(folder: Path, file: str, data: bytes) -> WeightsSpec:
     """Put a file of weights into a folder; return how a pack names it."""
     (folder / file).write_bytes(data)
     sha256 = hashlib.sha256(data).hexdigest()
-    address = AddressSource(url=f"https://example.invalid/{file}", file=file, sha256=sha256, bytes=len(data))
+    address = AddressSource(url=f"https://example.invalid/{file}", file=file, sha256=sha256, bytes=max(1, len(data)))
     return WeightsSpec(file=file, sha256=sha256, source=address)
 
 

@@ -64,7 +64,8 @@ def test_ok__a_picture_of_any_usual_kind_is_the_same_face(matcher: Matcher, port
     assert matcher._reference is not None
     for kind, data in kinds(portrait).items():
         image = read(data)
-        assert (image.shape, image.dtype) == (portrait.shape, np.uint8), kind
+        assert image.shape == portrait.shape, kind
+        assert image.dtype == np.uint8, kind
         alike = matcher._recogniser.reference(image, Condition.DOCUMENT)
         assert not isinstance(alike, QualityCause), kind
         assert matcher._reference.plain(alike) < 0.25, kind
