@@ -61,10 +61,12 @@ def described(
 
 def equal_errors(sides: Sides) -> tuple[float, float]:
     """Return our equal error rate and the library's, over pairs in which both found both faces."""
-    scores = [pair_scores(Scale(Scoring.EUCLIDEAN), gallery, sides.pairs) for gallery in (sides.ours, sides.peer)]
-    both = np.isfinite(scores[0]) & np.isfinite(scores[1])
-    pairs = [pair for pair, is_there in zip(sides.pairs, both, strict=True) if is_there]
-    one, other = (Errors(trials_of(pairs, each[both], sides.people)).eer()[0] for each in scores)
+    pairs = _both_found(sides)
+    plain = Scale(Scoring.EUCLIDEAN)
+    one, other = (
+        Errors(trials_of(pairs, pair_scores(plain, gallery, pairs), sides.people)).eer()[0]
+        for gallery in (sides.ours, sides.peer)
+    )
     return one, other
 
 
@@ -72,8 +74,9 @@ def missed(sides: Sides, scoring: Scoring) -> tuple[float, float] | str:
     """Return our rate of right people missed and the library's, both at a false-match rate of 1e-2; or why it cannot be told.
 
     A population is learned from half of the people and the pairs within the other half are compared, both ways, in several
-    splits; the library is given the same pairs. Pictures without a face count as missed.
+    splits; the library is given the same pairs, of which those count in which both found both faces.
     """
+    found = _both_found(sides)
     who = sorted(set(sides.people.values()))
     least = 2 * NEAREST
     if len(who) < least:
@@ -81,7 +84,7 @@ def missed(sides: Sides, scoring: Scoring) -> tuple[float, float] | str:
     trials: list[tuple[Trials, Trials]] = []
     for learned, tested in halves(len(who)):
         inside = {who[number] for number in tested}
-        pairs = [pair for pair in sides.pairs if {sides.people[pair.portrait], sides.people[pair.probe]} <= inside]
+        pairs = [pair for pair in found if {sides.people[pair.portrait], sides.people[pair.probe]} <= inside]
         population = _population(sides, {who[number] for number in learned})
         if population is None:
             return f"fewer than {NEAREST} people of a half have a face on both sides"
@@ -93,10 +96,15 @@ def missed(sides: Sides, scoring: Scoring) -> tuple[float, float] | str:
     )
     if not measurable(FMR, fewest):
         return f"{fewest} pairs of strangers within halves are too few"
-    return _frr([one for one, _ in trials]), _frr([other for _, other in trials])
+    return _fnmr([one for one, _ in trials]), _fnmr([other for _, other in trials])
 
 
-def _frr(trials: list[Trials]) -> float:
+def _both_found(sides: Sides) -> list[Pair]:
+    lost = sides.ours.lost.keys() | sides.peer.lost.keys()
+    return [pair for pair in sides.pairs if not {Shot(pair.portrait, Side.PORTRAIT), Shot(pair.probe, Side.PROBE)} & lost]
+
+
+def _fnmr(trials: list[Trials]) -> float:
     genuine = np.concatenate([each.genuine for each in trials])
     impostor: Scores = np.sort(np.concatenate([each.impostor for each in trials]))
     allowed = int(np.floor(FMR * len(impostor)))
