@@ -34,8 +34,8 @@ SIDES: Final = ((Ask.LEFT, Ask.RIGHT), (Ask.RIGHT, Ask.RIGHT), (Ask.RIGHT, Ask.L
 _NOISE: Final = 2.5
 _SWAY_S: Final = 10.0
 _BEND_DEG: Final = 110.0
-_FIRST_S: Final = 1.2
-_EACH_S: Final = 2.0
+_FIRST_S: Final = 1.6
+_EACH_S: Final = 2.5
 
 
 class Kind(StrEnum):
@@ -155,6 +155,16 @@ def another(sides: tuple[Ask, ...]) -> tuple[Ask, ...]:
     return (Ask.RIGHT if sides[0] is Ask.LEFT else Ask.LEFT, *sides[1:])
 
 
+def frames(presenter: Presenter, sides: tuple[Ask, ...], fps: int) -> Iterator[tuple[Image, float]]:
+    """Yield each frame of a presentation that is asked for these turns, and its time."""
+    prompts = list(timeline(sides))
+    for number in range(round((prompts[-1][1] + _FIRST_S + 0.4) * fps)):
+        at = number / fps
+        while prompts and prompts[0][1] <= at:
+            presenter.asked(*prompts.pop(0))
+        yield presenter.picture(at), at
+
+
 def record(presenter: Presenter, sides: tuple[Ask, ...], path: Path) -> None:
     """Write a clip of a challenge: motion JPEG in AVI, 10 frames a second.
 
@@ -165,13 +175,9 @@ def record(presenter: Presenter, sides: tuple[Ask, ...], path: Path) -> None:
     writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, codec, FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise OSError(f"clip {str(path)!r} cannot be written; is the folder there and is there room?")
-    prompts = list(timeline(sides))
     try:
-        for number in range(round((prompts[-1][1] + _FIRST_S) * FPS)):
-            at = number / FPS
-            while prompts and prompts[0][1] <= at:
-                presenter.asked(*prompts.pop(0))
-            writer.write(presenter.picture(at))
+        for picture, _ in frames(presenter, sides, FPS):
+            writer.write(picture)
     finally:
         writer.release()
 
