@@ -10,8 +10,9 @@ from typing import Final
 from system.simulate.pilot import Pilot, Seen
 from system.simulate.world import Places, change_film
 
-TURNS: Final = {"face.ask.left": "right-turns-left", "face.ask.right": "right-turns-right", "face.ask.straight": "right"}
-"""The film of the right person that answers each prompt."""
+TURNS: Final = {"face.ask.left": "right-turns-left", "face.ask.right": "right-turns-right"}
+"""The film of the right person that answers each prompt. Each comes back to straight ahead by itself, as a head does: a cut from
+one picture to another is what the liveness test looks for."""
 LOOKS_S: Final = 0.02
 """So often the person looks at the page, seconds."""
 
@@ -19,7 +20,7 @@ LOOKS_S: Final = 0.02
 def be_the_person(
     places: Places, films: Path, pilot: Pilot, *, within_s: float = 40.0, asked: Callable[[Seen], None] = lambda _: None
 ) -> None:
-    """Be the right person, before the camera already, until the comparison is over: turn as asked and come back.
+    """Be the right person, before the camera already, until the comparison is over: turn as asked.
 
     Args:
         places: of the installation.
