@@ -104,22 +104,17 @@ class Yunet:
         if below or right:
             image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0), dtype=np.uint8)
         outputs = self._model.all(image[None])
-        found = [self._grid(outputs, stride, image.shape[1] // stride) for stride in _STRIDES]
-        scores, boxes, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(-scores, kind="stable")
-        return Places(scores[order], boxes[order], points[order])
-
-    def _grid(self, outputs: list[Floats], stride: int, columns: int) -> tuple[Floats, Floats, Floats]:
-        """Decode the places of one grid that are sure enough."""
-        is_face, is_there, box, shape = (outputs[self._order[f"{what}_{stride}"]][0] for what in _OUTPUTS)
-        scores = np.sqrt(np.clip(is_face[:, 0], 0, 1) * np.clip(is_there[:, 0], 0, 1))
-        sure = np.flatnonzero(scores >= self._spec.threshold)
-        place = np.stack([sure % columns, sure // columns], axis=1)
-        middle = (place + box[sure, :2]) * stride
+        is_face, is_there, box, shape = (
+            np.concatenate([outputs[self._order[f"{what}_{stride}"]][0] for stride in _STRIDES]) for what in _OUTPUTS
+        )
+        squares = (is_face * is_there)[:, 0]
+        sure = np.flatnonzero(squares >= self._spec.threshold**2)
+        sure = sure[np.argsort(-squares[sure], kind="stable")]
+        place, stride = _places(sure, *image.shape[:2])
         extent = np.exp(box[sure, 2:]) * stride
-        points = (place[:, None] + shape[sure].reshape(-1, 5, 2)) * stride
-        boxes = np.concatenate([middle - extent / 2, extent], axis=1)
-        return scores[sure], boxes.astype(np.float32), points.astype(np.float32)
+        corner = (place + box[sure, :2]) * stride - extent / 2
+        points = (place[:, None] + shape[sure].reshape(-1, 5, 2)) * stride[:, None]
+        return Places(np.sqrt(squares[sure]), np.concatenate([corner, extent], axis=1), points)
 
     def _merged(self, places: Places) -> list[tuple[NDArray[np.float64], float]]:
         """Put together the places of each face: its points are their mean, weighted with the squares of their scores.
@@ -156,6 +151,15 @@ class Yunet:
                 shape = outputs[self._order[f"{what}_{stride}"]].shape
                 if shape != (1, (side // stride) ** 2, values):
                     raise BadModel(f"its output {what}_{stride} has shape {shape} for {side} x {side} pixels")
+
+
+def _places(numbers: NDArray[np.intp], rows: int, columns: int) -> tuple[Floats, Floats]:
+    """Return column and row of places in their grids, (count, 2), and the grids' strides, (count, 1); counted grid after grid."""
+    strides = np.array(_STRIDES)
+    starts = np.cumsum([0, *(rows // strides * (columns // strides))[:-1]])
+    grid = np.searchsorted(starts, numbers, side="right") - 1
+    row, column = np.divmod(numbers - starts[grid], (columns // strides)[grid])
+    return np.stack([column, row], axis=1).astype(np.float32), strides[grid, None].astype(np.float32)
 
 
 def _box(points: NDArray[np.float64]) -> tuple[complex, float]:
