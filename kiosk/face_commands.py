@@ -15,6 +15,7 @@ from sync_agent.contract.kinds import Condition
 if TYPE_CHECKING:
     from kiosk.face.calibration import Calibration
     from kiosk.face.cohort import People
+    from models.evaluation import LivenessFigures
     from models.load import Pack
 
 PackName = Annotated[str, typer.Option("--pack", help="Model pack; absent is the one in force.")]
@@ -29,17 +30,22 @@ cohort = typer.Typer(help="What people who consented teach about scores and thre
 
 
 def evaluate(
-    pairs: Annotated[Path, typer.Argument(help="CSV: img1 (the portrait), img2 (the photo), same (1 or 0).")],
+    pairs: Annotated[
+        Path | None, typer.Argument(help="CSV: img1 (the portrait), img2 (the photo), same (1 or 0).", show_default=False)
+    ] = None,
     pack: PackName = "",
     condition: Kind = Condition.CHIP,
     labels: Annotated[Path | None, typer.Option(help="CSV: img, group. Figures for each group as well.")] = None,
+    challenge: Annotated[
+        Path | None, typer.Option(help="CSV of clips: clip, portrait, label, kind, asked, synthetic. Measures the liveness test.")
+    ] = None,
     calibration: Annotated[Path | None, typer.Option(help="Calibration by people who are not in these pairs.")] = None,
     key: KeyFile = None,
     packs: PacksFolder = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures here as JSON (what `models use` compares).")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw ROC and DET curve: .png, or .html with the figures.")] = None,
 ) -> None:
-    """Measure a model pack on pairs of pictures: error rates, failures, groups, thresholds. Nothing of a picture is kept."""
+    """Measure a model pack on pairs of pictures, its liveness test on clips, or both. Nothing of a picture is kept."""
     from kiosk.face import report
     from kiosk.face.evaluate import evaluate as measure
     from kiosk.face.pairs import read_labels, read_pairs
@@ -47,8 +53,14 @@ def evaluate(
 
     if plot is not None and plot.suffix.lower() not in report.PLOTS:
         raise typer.BadParameter(f"a plot is a file ending in {' or '.join(report.PLOTS)}", param_hint="--plot")
+    if pairs is None and (challenge is None or out is not None or plot is not None):
+        raise typer.BadParameter("without pairs only --challenge can be measured, and shown", param_hint="PAIRS")
     with _told_apart():
         opened = _opened(pack, packs)
+        site = _calibration(calibration, key, opened, condition) if calibration else None
+        liveness = _challenged(challenge, opened, condition, site) if challenge else None
+        if pairs is None:
+            return
         measured = measure(
             opened,
             Recogniser(opened, THREADS),
@@ -57,11 +69,12 @@ def evaluate(
             at=datetime.now(UTC),
             progress=_progress(),
             labels=read_labels(labels) if labels else None,
-            calibration=_calibration(calibration, key, opened, condition) if calibration else None,
+            calibration=site,
         )
         typer.echo(report.table(measured))
         if out is not None:
-            out.write_text(measured.evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            figures = measured.evaluation.model_copy(update={"liveness": liveness})
+            out.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if plot is not None:
             report.write_plot(measured, plot)
 
@@ -140,6 +153,20 @@ def _calibration(path: Path, key: Path | None, pack: Pack, condition: Condition)
     return found
 
 
+def _challenged(clips: Path, pack: Pack, condition: Condition, calibration: Calibration | None) -> LivenessFigures:
+    """Measure the liveness test on clips and say what was found."""
+    from kiosk.face.evaluate_challenge import evaluate_challenge, read_clips
+    from kiosk.face.matcher import Matcher
+    from kiosk.face.report import liveness_table
+    from kiosk.face.tally import Standard
+    from kiosk.settings import FaceSettings
+
+    standard = Standard.of(pack, condition, calibration)
+    found = evaluate_challenge(Matcher(pack, THREADS, calibration), standard, FaceSettings().turn_s, read_clips(clips))
+    typer.echo(liveness_table(found))
+    return found.figures
+
+
 def _progress() -> Callable[[int, int], None]:
     def show(done: int, of: int) -> None:
         if done % EVERY == 0 or done == of:
@@ -153,12 +180,13 @@ def _told_apart() -> Iterator[None]:
     """Say what cannot be done and end with 1."""
     from kiosk.face.calibration import BadCalibration
     from kiosk.face.evaluate import NotEnough
+    from kiosk.face.evaluate_challenge import BadClips
     from kiosk.face.pairs import BadList
     from models.load import BadPack
 
     try:
         yield
-    except (BadCalibration, BadPack) as err:
+    except (BadCalibration, BadClips, BadPack) as err:
         typer.echo(f"kiosk: {err} ({err.code})", err=True)
         raise typer.Exit(1) from err
     except (BadList, NotEnough) as err:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from kiosk.face.calibration import LEAST_PEOPLE, BadCalibration, Calibration, CalibrationFault, Summary, Tried
 from kiosk.face.embed import Vector
-from kiosk.face.evaluate import band_of
 from kiosk.face.gallery import Gallery, Progress, Shot, Side, describe
 from kiosk.face.rates import TO_CLAIM, TO_TRUST, Errors, Trials, measurable
 from kiosk.face.recogniser import Recogniser
 from kiosk.face.scoring import Population, Scale, Vectors
+from kiosk.face.tally import Standard
 from models.load import Pack
 from models.spec import BandSpec
 from sync_agent.contract.kinds import Condition, Scoring
@@ -140,7 +140,7 @@ def build(
         BadCalibration: too few people can be used, or too few for this rate.
     """
     known = described(recogniser, people, condition, progress)
-    return calibrate(known, pack.sha256, condition, fmr, band_of(pack, condition, None), at), known
+    return calibrate(known, pack.sha256, condition, fmr, Standard.of(pack, condition, None).band, at), known
 
 
 def described(recogniser: Recogniser, people: Sequence[Person], condition: Condition, progress: Progress) -> People:

@@ -19,10 +19,11 @@ from kiosk.face.pairs import Pair, people_in, sha256_of
 from kiosk.face.rates import INTERVALS, Cost, Errors, Trials, rate
 from kiosk.face.recogniser import Recogniser
 from kiosk.face.scoring import Scale, Scores
+from kiosk.face.tally import Standard
 from models.evaluation import Band, Evaluation, Group, Point
 from models.load import Pack
 from models.spec import BandSpec
-from sync_agent.contract.kinds import Condition, Scoring
+from sync_agent.contract.kinds import Condition
 
 FMRS: Final = (1e-2, 1e-3, 1e-4)
 """False-match rates that every evaluation tells, where its pairs are enough."""
@@ -99,9 +100,10 @@ def evaluate(
     """
     people = people_in(pairs)
     gallery = describe(recogniser, shots_of(pairs), condition, progress)
-    scale = Scale(calibration.scoring, calibration.population) if calibration else Scale(Scoring.EUCLIDEAN)
+    standard = Standard.of(pack, condition, calibration)
+    scale = Scale(standard.scoring, calibration.population if calibration else None)
     scores = pair_scores(scale, gallery, pairs)
-    band = band_of(pack, condition, calibration)
+    band = standard.band
     try:
         errors = Errors(trials_of(pairs, scores, people))
     except ValueError as err:
@@ -114,7 +116,7 @@ def evaluate(
         pack_sha256=pack.sha256,
         condition=condition,
         scoring=scale.scoring,
-        calibration=calibration.sha256 if calibration else "",
+        calibration=standard.calibration,
         pairs_sha256=sha256_of(pairs, labels or {}),
         genuine=sum(pair.same for pair in pairs),
         impostor=sum(not pair.same for pair in pairs),
@@ -132,14 +134,6 @@ def evaluate(
     )
     known = _known(gallery, calibration)
     return Measured(evaluation, errors.fmr, errors.fnmr, proposal, gallery.failures, known)
-
-
-def band_of(pack: Pack, condition: Condition, calibration: Calibration | None) -> BandSpec:
-    """Return the thresholds in force: the calibration's where it is for this kind of portrait, otherwise the pack's."""
-    if calibration is not None and calibration.condition is condition:
-        return calibration.band
-    thresholds = pack.spec.thresholds
-    return thresholds.chip if condition is Condition.CHIP else thresholds.document
 
 
 def shots_of(pairs: Sequence[Pair]) -> list[Shot]:

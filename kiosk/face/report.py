@@ -11,6 +11,7 @@ import cv2
 
 from kiosk.face import plot
 from kiosk.face.evaluate import FMRS, Measured, Proposal
+from kiosk.face.evaluate_challenge import ChallengeResult
 from kiosk.face.plot import Drawing, Marked
 from kiosk.face.rates import TO_CLAIM, TO_TRUST
 from models.evaluation import Point, Rate
@@ -52,6 +53,21 @@ def table(measured: Measured) -> str:
     if measured.known:
         lines += ["", f"CAUTION: {measured.known} of the pictures are those of the calibration; these figures are too good."]
     return "\n".join([*lines, "", f"Intervals: {found.intervals}."])
+
+
+def liveness_table(found: ChallengeResult) -> str:
+    """Return what a liveness test did to people and attacks, as lines of text."""
+    figures = found.figures
+    kind = "SYNTHETIC clips: no measure of real attacks, " if figures.synthetic else "clips; "
+    lines = [f"liveness: {kind}no certified test of presentation attacks (ISO/IEC 30107-3)"]
+    lines.append(_line("living people refused", _rate(figures.people_refused)))
+    lines += [_line(f"attack {attack.kind!r} passed", _rate(attack.passed)) for attack in figures.attacks]
+    lines.append("attacks that pass when one check is left out:")
+    lines += [_line(f"  without {check}", _rate(rate)) for check, rate in found.without.items()]
+    lines.append("how they ended:")
+    for name, ends in sorted(found.causes.items()):
+        lines.append(_line(f"  {name}", ", ".join(f"{count} x {end}" for end, count in sorted(ends.items()))))
+    return "\n".join([*lines, "", "Intervals: 95%, Wilson, each clip on its own."])
 
 
 def drawing(measured: Measured) -> Drawing:

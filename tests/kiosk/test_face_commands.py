@@ -59,6 +59,7 @@ def test_an_evaluation_prints_its_table_and_leaves_figures_and_curves(pack: Pack
         (["--plot", "curves.gif"], 2, "--plot"),
         (["--pack", "absent"], 1, "absent"),
         (["--calibration", "absent.cal"], 1, "FACE-05"),
+        (["--challenge", "absent.csv"], 1, "absent.csv"),
         (["--labels", "absent.csv"], 1, "absent.csv"),
         (["--out", "absent/figures.json"], 1, "absent/figures.json"),
     ],

@@ -130,24 +130,24 @@ def test_the_table_says_what_cannot_be_measured_and_what_it_takes(pack: Pack, re
     assert "FNMR at FMR 0.001                  not measurable: needs 3,000 pairs of strangers, there are 2" in text
 
 
-def calibration(portraits: NDArray[np.float32], probes: NDArray[np.float32]) -> Calibration:
+def calibration(pack: Pack, portraits: NDArray[np.float32], probes: NDArray[np.float32]) -> Calibration:
     figures = rates.rate(0, 10)
     band = BandSpec(accept_at=0.1, accept_fmr=1e-2, review_at=0.2, review_fmr=0.05, frames=5)
     summary = Summary(photos=40, failures=0, tried=(), fmr=figures, frr=figures)
     population = Population.of(portraits, probes)
-    return Calibration(AT, "ab" * 32, Condition.CHIP, Scoring.COHORT, 44, population, band, summary, "cd" * 32)
+    return Calibration(AT, pack.sha256, Condition.CHIP, Scoring.COHORT, 44, population, band, summary, "cd" * 32)
 
 
 def test_pictures_of_the_calibration_itself_are_noticed(pack: Pack, recogniser: Recogniser, pictures: Path) -> None:
     crowd = np.random.default_rng(3).normal(0, 0.1, (44, 128)).astype(np.float32)
-    apart = measured_of(pack, recogniser, four(pictures), calibration=calibration(crowd, crowd))
+    apart = measured_of(pack, recogniser, four(pictures), calibration=calibration(pack, crowd, crowd))
     assert apart.known == 0
     assert apart.evaluation.scoring is Scoring.COHORT and apart.evaluation.calibration == "cd" * 32
     assert apart.evaluation.band.accept_at == 0.1
     own = recogniser.reference(still_of("right"), Condition.DOCUMENT)
     assert isinstance(own, np.ndarray)
     crowd[7] = own
-    found = measured_of(pack, recogniser, four(pictures), calibration=calibration(crowd, crowd))
+    found = measured_of(pack, recogniser, four(pictures), calibration=calibration(pack, crowd, crowd))
     assert found.known == 1
     assert "CAUTION: 1 of the pictures" in report.table(found) and "CAUTION" not in report.table(apart)
 
