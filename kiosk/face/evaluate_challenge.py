@@ -37,9 +37,9 @@ Watched = Sequence[tuple[Glimpse, float]]
 
 
 class BadClips(Exception):
-    """The clips cannot be evaluated: which, why, and what to do. Code FACE-04."""
+    """The clips cannot be evaluated: which, why, and what to do. Code FACE-07."""
 
-    code: ClassVar[str] = "FACE-04"
+    code: ClassVar[str] = "FACE-07"
 
 
 @dataclass(frozen=True, slots=True)
