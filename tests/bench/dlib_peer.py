@@ -41,7 +41,10 @@ class Peer:
         """Return what the library makes of a cut-out."""
         return np.array(self._embedder.compute_face_descriptor(chip), dtype=np.float32)
 
-    def whole(self, image: Image, detect: Callable[..., Any]) -> None:
-        """Do all steps on a picture."""
+    def whole(self, image: Image, detect: Callable[..., Any], *, mirrored: bool = False) -> None:
+        """Do all steps on a picture; `mirrored` describes the mirror image of the cut-out as well, as we do."""
         rgb = np.ascontiguousarray(image[..., ::-1])
-        self._embedder.compute_face_descriptor(rgb, self._points(rgb, detect(rgb, 0)[0]))
+        chip = dlib.get_face_chip(rgb, self._points(rgb, detect(rgb, 0)[0]), size=150, padding=0.25)
+        self.vector(chip)
+        if mirrored:
+            self.vector(np.ascontiguousarray(chip[:, ::-1]))
