@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from kiosk.cameras.base import Camera, CameraGone, Frame
 from kiosk.cameras.kinds import open_camera
@@ -26,9 +28,11 @@ from kiosk.face.verify import verify
 from kiosk.face.worker import FaceWorker
 from kiosk.settings import CameraSettings, FaceSettings
 from models.load import Pack
+from models.shelf import Shelf
 from sync_agent.contract.kinds import Comparison, Condition, Outcome, PartState
 from system.simulate.film import still_of
 from tests.kiosk.face.conftest import Chip, frames
+from tests.kiosk.face.test_recogniser import embedder, no_numbers, resnet_like
 
 CLOCK = SystemClock()
 Image = NDArray[np.uint8]
@@ -313,3 +317,87 @@ def found_in_memory(pid: int, needles: dict[str, bytes]) -> dict[str, int]:
             for name, needle in needles.items():
                 found[name] += held.count(needle)
     return found
+
+
+async def test_the_other_person_of_a_chain_is_held_against_every_frame_and_forgotten_with_the_first(
+    worker: FaceWorker, chip: Chip
+) -> None:
+    assert await worker.refer(chip("impostor"), Condition.CHIP, other=chip("right")) is None
+    worker.offer(frame(1, still_of("right")))
+    glimpse = await worker.glimpse(5.0)
+    assert glimpse is not None
+    assert glimpse.distance is not None
+    assert glimpse.other is not None
+    assert glimpse.other < glimpse.distance  # it is the other one who stands there
+    await worker.refer(chip("impostor"))
+    worker.offer(frame(2, still_of("right")))
+    again = await worker.glimpse(5.0)
+    assert again is not None
+    assert again.distance == pytest.approx(glimpse.distance, abs=0.02)
+    assert again.other is None
+
+
+async def test_another_person_without_a_face_in_the_portrait_is_left_out_and_the_first_is_compared(
+    worker: FaceWorker, chip: Chip
+) -> None:
+    blank = Portrait(np.full((126, 102, 3), 128, dtype=np.uint8), "grey")
+    assert await worker.refer(chip("right"), Condition.CHIP, other=blank) is None
+    worker.offer(frame(1, still_of("right")))
+    glimpse = await worker.glimpse(5.0)
+    assert glimpse is not None
+    assert glimpse.distance is not None
+    assert glimpse.other is None
+
+
+async def test_a_portrait_larger_than_the_shared_memory_is_reduced_and_taken(worker: FaceWorker) -> None:
+    large = Portrait(np.asarray(cv2.resize(still_of("right"), (3200, 2400)), dtype=np.uint8), "large")
+    assert large.image.nbytes > worker_module.SLOT_BYTES
+    assert await worker.refer(large, Condition.DOCUMENT) is None
+    worker.offer(frame(1, still_of("right")))
+    glimpse = await worker.glimpse(5.0)
+    assert glimpse is not None
+    assert glimpse.distance is not None
+    assert glimpse.distance < 0.2
+
+
+async def test_a_model_that_gives_no_numbers_is_face_06_and_no_score(
+    pack: Pack, tmp_path: Path, chip: Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph is well formed and passes its trial at the start; only a face makes it fail."""
+    for data, code in ((resnet_like(), ""), (no_numbers(), "FACE-06")):  # the first is the control
+        folder = tmp_path / (code or "sound")
+        folder.mkdir()
+        broken = embedder(data)(pack, folder)
+        monkeypatch.setattr(Shelf, "in_force", lambda _, given=broken: given)
+        async with working(FaceSettings()) as worker:
+            assert worker.health.state is PartState.WELL
+            if not code:
+                assert await worker.refer(chip("right")) is None
+                continue
+            with pytest.raises(FaceFault, match=r"FACE-06: .*no numbers.*models verify"):
+                await worker.refer(chip("right"))
+            assert (worker.health.state, worker.health.code) == (PartState.FAILED, "FACE-06")
+
+
+async def test_a_calibration_that_cannot_be_used_leaves_the_packs_thresholds_and_says_so(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "calibration").write_bytes(b"not one")
+    async with working(FaceSettings(calibration=tmp_path / "calibration")) as worker:
+        assert (worker.health.state, worker.health.code) == (PartState.WELL, "FACE-05")
+        assert worker.calibration is None
+
+
+async def test_the_worker_takes_no_more_memory_than_a_small_board_has_to_spare(worker: FaceWorker, chip: Chip) -> None:
+    await worker.refer(chip("right"))
+    for number in range(1, 8):
+        worker.offer(frame(number, still_of("right")))
+        assert await worker.glimpse(5.0) is not None
+    lines = Path(f"/proc/{process_of(worker)}/status").read_text().splitlines()
+    peak_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    assert 50_000 < peak_kb < 250_000
+
+
+@pytest.mark.parametrize("threads", [0, 5])
+def test_the_number_of_threads_is_bounded(threads: int) -> None:
+    assert FaceSettings(threads=4).threads == 4  # the control
+    with pytest.raises(ValidationError):
+        FaceSettings(threads=threads)
