@@ -53,6 +53,7 @@ film = {film!r}
 
 [face]
 packs = {packs!r}
+challenge_turns = {challenge_turns}
 
 [screen]
 fullscreen = false
@@ -180,6 +181,7 @@ class World:
         *,
         database_url: str = "",
         window: bool = False,
+        challenge_turns: int = 2,
         make_broker: type[Mosquitto] = Mosquitto,
     ) -> None:
         self.places = places
@@ -187,6 +189,7 @@ class World:
         self.broker_port, self.web_port, self.vpcd_port = free_port(), free_port(), _two_free_ports()
         self._database_url = database_url
         self._window = window
+        self._challenge_turns = challenge_turns
         self._make_broker = make_broker
         self._stack = ExitStack()
         self.reader: Pcscd
@@ -313,6 +316,7 @@ class World:
                 module=MODULE_COMMAND.hex(),
                 film=str(places.film.absolute()),
                 packs=str(places.packs.absolute()),
+                challenge_turns=self._challenge_turns,
                 pilot=str(places.pilot.absolute()),
             )
         )
