@@ -96,7 +96,10 @@ class LivenessCause(StrEnum):
 
 
 class FaceFault(Exception):
-    """The face worker cannot work. Code FACE-01: not running; FACE-02: model file missing or not the one it should be."""
+    """The face worker cannot work.
+
+    Codes: FACE-01 not running; FACE-02 a model file is missing or not the one it should be; FACE-06 a model gave no numbers.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
