@@ -147,11 +147,11 @@ class Scale:
 
     def of_portraits(self, portraits: Vectors) -> Scores:
         """Return where strangers lie for each portrait: (count, 2), mean and spread; zeros and ones where that is not asked."""
-        return self._nearest(self._placed(portraits, self._portrait_mean), self._probes)
+        return self._nearest(portraits, self._portrait_mean, self._probes)
 
     def of_probes(self, probes: Vectors) -> Scores:
         """Return where strangers lie for each frame's face, likewise."""
-        return self._nearest(self._placed(probes, self._probe_mean), self._portraits)
+        return self._nearest(probes, self._probe_mean, self._portraits)
 
     def scores(self, portraits: Vectors, of_portraits: Scores, probes: Vectors, of_probes: Scores) -> Scores:
         """Return how unlike each portrait and the face in the same row are, (count,) float64.
@@ -163,27 +163,35 @@ class Scale:
             of_probes: what `of_probes` gave for them.
         """
         left, right = self._placed(portraits, self._portrait_mean), self._placed(probes, self._probe_mean)
-        raw = 1 - np.sum(left * right, axis=1) if self.scoring in OF_MEANS else np.linalg.norm(left - right, axis=1)
+        if self.scoring in OF_MEANS:
+            raw = 1 - np.sum(np.multiply(left, right, out=left), axis=1)
+        else:
+            raw = np.linalg.norm(np.subtract(left, right, out=left), axis=1)
+        left.fill(0)  # freed memory is not cleared by itself (P05)
+        right.fill(0)
         scaled = sum((raw - side[:, 0]) / side[:, 1] for side in (of_portraits, of_probes)) / 2
         return np.clip(np.asarray(scaled, dtype=np.float64), -LIMIT, LIMIT)
 
     def _placed(self, vectors: Vectors, mean: Scores) -> Scores:
-        """Return vectors as the scoring takes them: as they are, or from the mean on and of unit length."""
+        """Return a copy of vectors as the scoring takes them: as they are, or from the mean on and of unit length."""
         if self.scoring not in OF_MEANS:
             return vectors.astype(np.float64)
-        centred = vectors - mean
-        return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12), dtype=np.float64)
+        centred: Scores = vectors - mean
+        centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+        return centred
 
-    def _nearest(self, vectors: Scores, others: Scores) -> Scores:
+    def _nearest(self, seen: Vectors, own_mean: Scores, others: Scores) -> Scores:
         """Return mean and spread of each vector's distances to its nearest, (count, 2)."""
         if self.scoring not in OF_COHORT:
-            return np.tile([0.0, 1.0], (len(vectors), 1))
+            return np.tile([0.0, 1.0], (len(seen), 1))
+        vectors = self._placed(seen, own_mean)
         inner = vectors @ others.T
         if self.scoring is Scoring.CENTRED_COHORT:
             apart = 1 - inner
         else:
-            squares = np.sum(vectors**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * inner
+            squares = np.einsum("ij,ij->i", vectors, vectors)[:, None] + np.sum(others**2, axis=1) - 2 * inner
             apart = np.sqrt(np.maximum(squares, 0))
+        vectors.fill(0)
         near = np.partition(apart, NEAREST - 1, axis=1)[:, :NEAREST]
         mean = near.mean(axis=1)
         spread = np.maximum(near.std(axis=1), _LEAST_SPREAD) if self.scoring is Scoring.CENTRED_COHORT else np.ones_like(mean)
