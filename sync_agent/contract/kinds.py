@@ -165,7 +165,7 @@ class Comparison(Part):
     pack_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     liveness: Liveness
     checks: tuple[LivenessCheck, ...] = Field(default=(), max_length=5, description="What the liveness test consisted of.")
-    quality: Short = Field(default="", description="Cause when the outcome is poor-quality.")
+    quality: Short = Field(default="", description="Cause when the outcome is poor-quality, not-live or no-reference.")
     frames: Annotated[int, Field(ge=0, le=1000)]
 
 
