@@ -181,6 +181,7 @@ def _told_apart() -> Iterator[None]:
     from kiosk.face.calibration import BadCalibration
     from kiosk.face.evaluate import NotEnough
     from kiosk.face.evaluate_challenge import BadClips
+    from kiosk.face.model import NotNumbers
     from kiosk.face.pairs import BadList
     from models.load import BadPack
 
@@ -189,7 +190,7 @@ def _told_apart() -> Iterator[None]:
     except (BadCalibration, BadClips, BadPack) as err:
         typer.echo(f"kiosk: {err} ({err.code})", err=True)
         raise typer.Exit(1) from err
-    except (BadList, NotEnough) as err:
+    except (BadList, NotEnough, NotNumbers) as err:
         typer.echo(f"kiosk: {err}", err=True)
         raise typer.Exit(1) from err
     except OSError as err:

@@ -17,14 +17,16 @@ from typing import ClassVar, Final
 import cv2
 import numpy as np
 
+from kiosk.face import picture
+from kiosk.face.gallery import as_on_a_chip
 from kiosk.face.given import Image
 from kiosk.face.liveness import EVERY_CHECK, Challenge
 from kiosk.face.matcher import Matcher
 from kiosk.face.rates import rate
-from kiosk.face.result import Ask, Glimpse
+from kiosk.face.result import Ask, FaceFault, Glimpse
 from kiosk.face.tally import Standard, Tally, concluded
 from models.evaluation import Attack, LivenessFigures, Rate
-from sync_agent.contract.kinds import Comparison, LivenessCheck, Outcome
+from sync_agent.contract.kinds import Comparison, Condition, LivenessCheck, Outcome
 
 COLUMNS: Final = ("clip", "portrait", "label", "kind", "asked", "synthetic")
 _SIDES: Final = {"left": Ask.LEFT, "right": Ask.RIGHT}
@@ -175,6 +177,9 @@ def put_to_test(
         standard: what it is held against.
         turn_s: from a prompt to its turn.
         checks: those that may fail it.
+
+    Raises:
+        FaceFault: nothing is wrong with the frames, but they are too few to decide by.
     """
     tally, frames = Tally(standard), iter(seen)
     found = next((found for glimpse, at in frames if (found := tally.add(glimpse, at))), None)
@@ -194,15 +199,21 @@ def put_to_test(
 
 
 def _tried(matcher: Matcher, standard: Standard, turn_s: float, clip: Clip) -> Tried:
-    portrait = cv2.imread(str(clip.portrait), cv2.IMREAD_COLOR)
-    if portrait is None:
-        raise BadClips(f"the portrait {str(clip.portrait)!r} is no picture; make it again")
-    seen = watch(matcher, np.asarray(portrait, dtype=np.uint8), _frames(clip.film), standard)
+    try:
+        portrait = picture.read(clip.portrait)
+    except picture.BadPicture as err:
+        raise BadClips(f"the portrait {str(clip.portrait)!r} is no picture to use ({err.fault}); make it again") from None
+    if standard.condition is Condition.CHIP:
+        portrait = as_on_a_chip(portrait)
+    seen = watch(matcher, portrait, _frames(clip.film), standard)
     if seen is None:
         raise BadClips(f"no face is found in the portrait {str(clip.portrait)!r}; take another")
     if not seen:
         raise BadClips(f"the film {str(clip.film)!r} has no pictures that OpenCV plays; make it again")
-    comparison = put_to_test(seen, clip.asked, standard, turn_s)
+    try:
+        comparison = put_to_test(seen, clip.asked, standard, turn_s)
+    except FaceFault:
+        raise BadClips(f"the film {str(clip.film)!r} ends before the face is decided on; make it longer") from None
     without = frozenset(
         check
         for check in comparison.checks

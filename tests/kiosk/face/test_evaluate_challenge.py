@@ -118,6 +118,24 @@ def test_rates_count_people_refused_attacks_passed_and_what_each_check_is_worth(
     assert found.causes["mask"] == {"match": 1, "no-match": 1}
 
 
+def test_fail__a_film_that_ends_before_the_face_is_decided_on_is_named(
+    pack: Pack, matcher: Matcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standard = Standard.of(pack, Condition.CHIP, None)
+    portrait = tmp_path / "p.jpg"
+    portrait.write_bytes(chip_portrait(portrait_of("right")))
+    clip = Clip(tmp_path / "short.avi", portrait, False, "print", (Ask.LEFT,), True)
+    living = Clip(tmp_path / "living.avi", portrait, True, "person", (Ask.LEFT,), True)
+    monkeypatch.setattr(module, "_frames", lambda path: path)
+    for frames, is_enough in ((standard.band.frames, True), (standard.band.frames - 1, False)):  # the first is the control
+        monkeypatch.setattr(module, "watch", lambda *_, of=frames: timed(glimpses(0, of)))
+        if is_enough:
+            assert evaluate_challenge(matcher, standard, 6.0, [living, clip]).causes["print"] == {"too-late": 1}
+            continue
+        with pytest.raises(BadClips, match=r"short\.avi.*make it longer"):
+            evaluate_challenge(matcher, standard, 6.0, [clip])
+
+
 @pytest.mark.slow
 def test_a_clip_is_read_from_its_film_and_held_against_its_portrait(pack: Pack, matcher: Matcher, tmp_path: Path) -> None:
     cast = Cast(head_of("right"), head_of("impostor"))
