@@ -110,7 +110,8 @@ def _to_confirm(facts: Verification) -> OpenCase:
     """Say what a person is to confirm: both, card and person; or, where the faces are alike, that the person was there (P15)."""
     if not facts.comparisons:
         return OpenCase(CaseKind.MANUAL_CHECK)
-    if facts.consent.compare and _is_alike(facts.comparisons[-1]):
+    last = facts.comparisons[-1]
+    if facts.consent.compare and last.liveness is Liveness.ATTENDANT and _is_alike(last):
         return OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)
     return OpenCase(CaseKind.COMPARISON, cause=facts.outcome)
 

@@ -109,12 +109,14 @@ def test_ok__a_distance_below_zero_is_as_good_as_any_when_the_scoring_is_calibra
         ({}, OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)),
         ({"distance": 0.51}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
         ({"distance": None}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
+        ({"liveness": Liveness.FAILED}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
+        ({"liveness": Liveness.CHALLENGE_ONLY}, OpenCase(CaseKind.COMPARISON, cause=Outcome.TO_CONFIRM)),
     ],
-    ids=["alike", "unlike", "no distance"],
+    ids=["alike", "unlike", "no distance", "not live", "turned"],
 )
 def test_fail__who_cannot_turn_their_head_is_confirmed_by_a_person(figures: dict[str, Any], case: OpenCase) -> None:
     """P15."""
-    gentle = made(Outcome.TO_CONFIRM, liveness=Liveness.ATTENDANT, **figures)
+    gentle = made(Outcome.TO_CONFIRM, **{"liveness": Liveness.ATTENDANT, **figures})
     decision = people.verify(EXPECTED, gentle, holder("zhaxi"), ON, NOW)
     assert (decision.standing, decision.effective_from, decision.changes) == (Standing.IN_REVIEW, None, (KeepCard(), case))
 
