@@ -98,7 +98,7 @@ def _header(stored: bytes) -> tuple[str | None, tuple[int, int] | None]:
         width, height = (int.from_bytes(stored[at : at + 4], "little", signed=True) for at in (18, 22))
         return "BMP", (abs(width), abs(height))
     if stored.startswith(b"RIFF") and stored[8:12] == b"WEBP":
-        return "WebP", None  # at most 16,383 pixels a side; the number of bytes bounds what it can hold
+        return "WebP", _webp_size(stored)
     if stored.startswith((b"II*\0", b"MM\0*")):
         return "TIFF", None
     if stored.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")):
@@ -115,3 +115,17 @@ def _jpeg_size(stored: bytes) -> tuple[int, int] | None:
             return int.from_bytes(stored[at + 7 : at + 9]), int.from_bytes(stored[at + 5 : at + 7])
         at += 1 if marker == 0xFF else 2 + int.from_bytes(stored[at + 2 : at + 4])
     return None
+
+
+def _webp_size(stored: bytes) -> tuple[int, int] | None:
+    """Read the header of the first chunk (RFC 9649, 2.5 to 2.7)."""
+    match stored[12:16]:
+        case b"VP8X":
+            return int.from_bytes(stored[24:27], "little") + 1, int.from_bytes(stored[27:30], "little") + 1
+        case b"VP8L":
+            sides = int.from_bytes(stored[21:25], "little")
+            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            return int.from_bytes(stored[26:28], "little") & 0x3FFF, int.from_bytes(stored[28:30], "little") & 0x3FFF
+        case _:
+            return None

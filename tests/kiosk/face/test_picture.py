@@ -110,6 +110,21 @@ def test_a_jpeg_header_that_promises_too_much_is_refused(portrait: Image) -> Non
         read(bytes(jpeg))
 
 
+@pytest.mark.parametrize(
+    ("form", "at", "side"),
+    [(b"VP8 ", 26, b"\xff\x3f\xff\x3f"), (b"VP8L", 21, b"\xff\xff\xff\x0f"), (b"VP8X", 24, b"\xfe\x3f\0\xfe\x3f\0")],
+)
+def test_a_webp_header_that_promises_too_much_is_refused(portrait: Image, form: bytes, at: int, side: bytes) -> None:
+    picture = pillow(portrait)
+    if form == b"VP8X":
+        picture.putalpha(Pillow.new("L", picture.size, 200))
+    webp = stored(picture, "WEBP", lossless=form == b"VP8L")
+    assert webp[12:16] == form
+    assert read(webp).shape == portrait.shape  # the control
+    with pytest.raises(BadPicture, match=f"1638[34] x 1638[34] pixels, more than {MAX_PIXELS}"):
+        read(webp[:at] + side + webp[at + len(side) :])
+
+
 def test_a_file_that_cannot_be_read_says_why_without_its_name(tmp_path: Path) -> None:
     with pytest.raises(BadPicture, match="No such file") as caught:
         read(tmp_path / "somebody.jpg")
