@@ -5,7 +5,8 @@ are the person's own, and also what they see in the mirrored preview: to turn le
 as to the left of the body; in the camera's picture, which is not mirrored, it goes to the right (`Glimpse.yaw_deg` above 0).
 
 Turns count from how the head was held in the straight frames: a face is not quite even, nor is a photograph quite straight.
-A film of somebody else's challenge fits by chance in one of 2 to the power of the turns.
+A film of somebody else's challenge fits by chance in one of 2 to the power of the turns, each try; still pictures
+of every turn, changed as asked, always do: how the head comes from one to the next is not looked at.
 """
 
 from __future__ import annotations
