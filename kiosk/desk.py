@@ -32,8 +32,9 @@ from kiosk.uplink.outbox import KEPT, Filed, Outbox, Progress
 from kiosk.uplink.pen import Pen
 from kiosk.uplink.store import State
 from kiosk.waiting import HelpWanted, Left, Screen, Waiting, beside
-from sync_agent.contract.kinds import CardKind, Case, Cause, Comparison, Condition, Consent, Facts, Outcome, Part, PartState
+from sync_agent.contract.kinds import CardKind, Case, Cause, Comparison, Condition, Consent, Outcome, PartState
 from sync_agent.contract.masking import masked_name, masked_number
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.slip import Standing
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,8 @@ from kiosk.clock import Clock
 from kiosk.uplink.identity import Who
 from kiosk.uplink.outbox import Filed, Outbox
 from sync_agent.contract import envelope, slip
-from sync_agent.contract.kinds import Facts, Outcome, Part
+from sync_agent.contract.kinds import Outcome
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.slip import Entry, Standing
 
 log = structlog.get_logger(__name__)

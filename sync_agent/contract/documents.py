@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import TaggedUnionSchema
 
 from sync_agent.contract import envelope, receipts, trust
 from sync_agent.contract.enrolment import Answer, Decision, Enrolment, Invited, Presented, Refusal, Renewal, Renewed, Request
 from sync_agent.contract.envelope import Event
-from sync_agent.contract.kinds import KINDS, Nothing
+from sync_agent.contract.kinds import KINDS
+from sync_agent.contract.parts import Nothing
 from sync_agent.contract.receipts import Receipt
 from sync_agent.contract.status import Birth, State, Telemetry
 from sync_agent.contract.topics import Down, Up
@@ -90,8 +93,18 @@ def text(document: Document) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
+class _JsonSchema(GenerateJsonSchema):
+    """JSON Schema alone: the discriminator of a union is OpenAPI's, and AsyncAPI understands another thing by it."""
+
+    def tagged_union_schema(self, schema: TaggedUnionSchema) -> JsonSchemaValue:
+        """Leave it away; each variant says its tag as a constant."""
+        described = super().tagged_union_schema(schema)
+        described.pop("discriminator", None)
+        return described
+
+
 def _schema(model: type[BaseModel]) -> Document:
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(schema_generator=_JsonSchema)}
 
 
 def _inlined(name: str, schema: Document) -> Document:

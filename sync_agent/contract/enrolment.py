@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from joserfc.jwk import OKPKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sync_agent.contract.kinds import Short
+from sync_agent.contract.parts import Short
 
 PublicKey = dict[str, str | list[str]]
 """A public key as JWK (RFC 8037)."""

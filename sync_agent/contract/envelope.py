@@ -17,7 +17,8 @@ from joserfc.jwk import OKPKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sync_agent.contract.codes import Fault
-from sync_agent.contract.kinds import KINDS, Facts, Part
+from sync_agent.contract.kinds import KINDS
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.suites import INTL_1, SUITES, BadSignature, CannotOpen
 from sync_agent.contract.topics import DeviceId, Tenant
 

@@ -6,34 +6,16 @@ the registry reads the personal part after opening it. Kinds and terms: domain.m
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-Short = Annotated[str, Field(max_length=64)]
+from sync_agent.contract.parts import Digest, Facts, Moment, Part, Short, Uscc
+from sync_agent.contract.requests import Attachment, RequestBody, RequestKind
+
 Score = Annotated[float, Field(ge=-16, le=16)]
-
-_DAY: Final = timedelta(days=1)
-
-
-def _on_calendar(moment: datetime) -> datetime:
-    """Refuse a time so near to an end of the calendar that another zone has none for it."""
-    if not datetime.min.replace(tzinfo=UTC) + _DAY <= moment <= datetime.max.replace(tzinfo=UTC) - _DAY:
-        raise ValueError("beyond the calendar")
-    return moment
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_on_calendar)]
-"""A time that can be told in every zone."""
-
-
-class Part(BaseModel):
-    """A piece of a record: unknown keys are refused, nothing changes after it is made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
 
 # --- what several kinds share ---------------------------------------------------------------------------------------
 
@@ -181,17 +163,6 @@ class Consent(Part):
 # --- kinds ----------------------------------------------------------------------------------------------------------
 
 
-class Nothing(Part):
-    """The personal part of a kind that has none."""
-
-
-class Facts(Part):
-    """The clear part of a record."""
-
-    kind: ClassVar[str]
-    Personal: ClassVar[type[Part]] = Nothing
-
-
 class Capture(Facts):
     """A card was read and its fields are handed to the registry (S07, S30, S49)."""
 
@@ -202,6 +173,22 @@ class Capture(Facts):
     card: CardFacts
 
 
+class Purpose(StrEnum):
+    """What somebody proves who they are for (S08)."""
+
+    WORKER = "worker"
+    LEGAL_REPRESENTATIVE = "legal-representative"
+    PERSONNEL = "personnel"
+    SIGNING = "signing"
+
+
+class Ticket(Part):
+    """The minute within which a verification must happen; by the device's signed times (S10)."""
+
+    id: Short
+    issued_at: Moment
+
+
 class Verification(Facts):
     """A person was compared with their card, or asked for a person instead (S08, S11, S15, S48, S49)."""
 
@@ -209,11 +196,95 @@ class Verification(Facts):
     Personal: ClassVar[type[Part]] = CardHolder
 
     site: Short
+    purpose: Purpose = Purpose.WORKER
+    enterprise: Uscc | None = Field(default=None, description="For whom; none for a worker of a site.")
+    ticket: Ticket | None = None
+    person: Short = Field(default="", description="Whom the registry expects, by its own reference; empty for whoever comes.")
     card: CardFacts
     consent: Consent
     method: Method
     outcome: Outcome
     comparisons: tuple[Comparison, ...] = Field(default=(), max_length=10)
+
+
+class Leg(Part):
+    """One person's verification within a chain."""
+
+    card: CardFacts
+    consent: Consent
+    method: Method
+    outcome: Outcome
+    comparisons: tuple[Comparison, ...] = Field(default=(), max_length=10)
+    at: Moment = Field(description="When it ended.")
+    boot: Annotated[int, Field(ge=0, description="The start of the kiosk it was made in.")]
+
+
+class ChainHolders(Part):
+    """The two people of a chain; sealed."""
+
+    legal_representative: CardHolder
+    agent: CardHolder
+    agent_mobile: Annotated[str, Field(pattern=r"^(\+?[0-9]{5,20})?$")] = ""
+
+
+class Chain(Facts):
+    """The legal representative and the agent proved themselves in one unbroken sitting, in this order (S30-S33)."""
+
+    kind: ClassVar[str] = "chain"
+    Personal: ClassVar[type[Part]] = ChainHolders
+
+    site: Short
+    enterprise: Uscc
+    chain: Short = Field(description="Made on the device; used once.")
+    begun: Moment
+    legal_representative: Leg
+    agent: Leg
+    attachments: tuple[Attachment, ...] = Field(
+        default=(), max_length=5, description="The letter of authority is optional (S34)."
+    )
+
+
+class Request(Facts):
+    """An enterprise asks for something, signed by a face (S18, S25, S39, S41, S43, S46, S47, S58, S61)."""
+
+    kind: ClassVar[str] = "request"
+    Personal: ClassVar[type[Part]] = RequestBody
+
+    site: Short
+    enterprise: Uscc
+    about: RequestKind
+    verification: Short = Field(description="Id of the record by which whoever signs proved who they are, in the same visit.")
+    attachments: tuple[Attachment, ...] = Field(default=(), max_length=20)
+
+
+class PieceBytes(Part):
+    """The bytes of a piece; sealed."""
+
+    data: Annotated[str, Field(max_length=32_000, description="Base64 of 24,000 bytes at most: a message holds 64 KiB.")]
+
+
+class Piece(Facts):
+    """A piece of an attachment, before the record that names the whole of it."""
+
+    kind: ClassVar[str] = "piece"
+    Personal: ClassVar[type[Part]] = PieceBytes
+
+    site: Short
+    attachment: Digest
+    index: Annotated[int, Field(ge=0, le=255)]
+    count: Annotated[int, Field(ge=1, le=256)]
+
+
+class Withdrawal(Facts):
+    """Somebody takes their consent back and has what is kept of them erased (P10)."""
+
+    kind: ClassVar[str] = "withdrawal"
+    Personal: ClassVar[type[Part]] = CardHolder
+
+    site: Short
+    card: CardFacts
+    photo: bool = Field(description="The photo that was kept with consent.")
+    person: bool = Field(description="Everything that no law has us keep.")
 
 
 class Direction(StrEnum):
@@ -285,4 +356,5 @@ class Health(Facts):
     parts: dict[Short, PartHealth]
 
 
-KINDS: Final[dict[str, type[Facts]]] = {k.kind: k for k in (Capture, Verification, Attendance, Case, Health)}
+_ALL: Final = (Capture, Verification, Chain, Request, Piece, Withdrawal, Attendance, Case, Health)
+KINDS: Final[dict[str, type[Facts]]] = {kind.kind: kind for kind in _ALL}

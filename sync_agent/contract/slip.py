@@ -28,7 +28,7 @@ from joserfc.jwk import OKPKey
 
 from sync_agent.contract import cose
 from sync_agent.contract.cose import NotCose, Sign1, Value
-from sync_agent.contract.kinds import Attendance, Capture, Case, Outcome, Verification
+from sync_agent.contract.kinds import Attendance, Capture, Case, Chain, Outcome, Request, Verification, Withdrawal
 
 PREFIX: Final = "RZ1:"
 """What a text begins with where no address stands before it."""
@@ -60,7 +60,15 @@ class Standing(StrEnum):
     REJECTED = "rejected"
 
 
-_KINDS: Final = {Verification.kind: 1, Case.kind: 2, Capture.kind: 3, Attendance.kind: 4}
+_KINDS: Final = {
+    Verification.kind: 1,
+    Case.kind: 2,
+    Capture.kind: 3,
+    Attendance.kind: 4,
+    Chain.kind: 5,
+    Request.kind: 6,
+    Withdrawal.kind: 7,
+}
 _OUTCOMES: Final = {
     None: 0,
     Outcome.MATCH: 1,

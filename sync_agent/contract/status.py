@@ -8,7 +8,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from sync_agent.contract.envelope import LAST_SEQ
-from sync_agent.contract.kinds import Moment, PartHealth, Short
+from sync_agent.contract.kinds import PartHealth
+from sync_agent.contract.parts import Moment, Short
 
 MOST_PARTS: Final = 64
 """Most lines of a self-test in one telemetry message."""

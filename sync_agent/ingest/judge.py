@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from sync_agent.contract import envelope
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.envelope import Record, Refused
-from sync_agent.contract.kinds import Part
+from sync_agent.contract.parts import Part
 from sync_agent.contract.receipts import Standing
 from sync_agent.contract.topics import DeviceId, Tenant
 from sync_agent.fleet import alarms

@@ -17,15 +17,14 @@ from sync_agent.contract.kinds import (
     Comparison,
     Consent,
     Direction,
-    Facts,
     Liveness,
     Method,
     Outcome,
-    Part,
     PersonReference,
     Provenance,
     Verification,
 )
+from sync_agent.contract.parts import Facts, Part
 
 _REGION: Final = "540102"
 _FIRST_BIRTH: Final = date(1965, 1, 1)

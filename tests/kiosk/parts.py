@@ -43,18 +43,8 @@ from kiosk.uplink.pen import Pen
 from models.load import Pack
 from models.shelf import Shelf
 from sync_agent.contract import envelope
-from sync_agent.contract.kinds import (
-    CardFacts,
-    CardHolder,
-    CardKind,
-    Condition,
-    Facts,
-    Health,
-    Part,
-    PartHealth,
-    PartState,
-    Provenance,
-)
+from sync_agent.contract.kinds import CardFacts, CardHolder, CardKind, Condition, Health, PartHealth, PartState, Provenance
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.slip import attest
 from sync_agent.contract.topics import DeviceId, Tenant
 from system.simulate.people import PEOPLE

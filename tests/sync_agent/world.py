@@ -23,19 +23,18 @@ from sync_agent.contract.kinds import (
     Comparison,
     Consent,
     Direction,
-    Facts,
     Finding,
     Health,
     Liveness,
     Method,
     Outcome,
-    Part,
     PartHealth,
     PartState,
     PersonReference,
     Provenance,
     Verification,
 )
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.topics import DeviceId, Tenant, shard
 from sync_agent.registry import rules
 from sync_agent.registry.database import Database

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.envelope import Record
-from sync_agent.contract.kinds import Attendance, Capture, CardHolder, Case, Health, Part, PersonReference, Verification
+from sync_agent.contract.kinds import Attendance, Capture, CardHolder, Case, Health, PersonReference, Verification
+from sync_agent.contract.parts import Part
 from sync_agent.contract.receipts import Standing
 from sync_agent.registry.rules import attendance, cases, health, people
 from sync_agent.registry.rules.decision import (

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.envelope import Record
-from sync_agent.contract.kinds import CardHolder, Part, PersonReference
+from sync_agent.contract.kinds import CardHolder, PersonReference
+from sync_agent.contract.parts import Part
 from sync_agent.contract.status import Link
 from sync_agent.registry.database import insert_absent
 from sync_agent.registry.tables import Device, DeviceStatus, Person, Personnel

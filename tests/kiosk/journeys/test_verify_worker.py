@@ -19,8 +19,9 @@ from kiosk.face.result import FaceFault, QualityCause
 from kiosk.screens.pages import Consent, Face, Page, Touch
 from kiosk.settings import VisitSettings
 from kiosk.waiting import beside
-from sync_agent.contract.kinds import Case, Cause, Liveness, Method, Nothing, Outcome, Verification
+from sync_agent.contract.kinds import Case, Cause, Liveness, Method, Outcome, Verification
 from sync_agent.contract.logs import where_it_failed
+from sync_agent.contract.parts import Nothing
 from tests.kiosk.parts import FACTS, HASTY, PATIENT, PERSON, Hall, Script, hall, holder
 
 SAME, UNSURE, OTHER = 0.2, 0.45, 0.9

@@ -13,7 +13,8 @@ from joserfc.jwk import OKPKey
 from sync_agent.contract import documents, envelope
 from sync_agent.contract.codes import Fault
 from sync_agent.contract.envelope import GENESIS, MEDIA_TYPE, Place, Refused, Signed
-from sync_agent.contract.kinds import Capture, CardFacts, CardHolder, CardKind, Case, Cause, Facts, Part, Provenance
+from sync_agent.contract.kinds import Capture, CardFacts, CardHolder, CardKind, Case, Cause, Provenance
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.suites import INTL_1
 from sync_agent.contract.topics import DeviceId, Tenant
 

@@ -27,15 +27,14 @@ from sync_agent.contract.kinds import (
     Comparison,
     Consent,
     Direction,
-    Facts,
     Liveness,
     Method,
     Outcome,
-    Part,
     PersonReference,
     Provenance,
     Verification,
 )
+from sync_agent.contract.parts import Facts, Part
 from sync_agent.contract.receipts import Receipt
 from sync_agent.contract.topics import DeviceId, Tenant, Up
 from sync_agent.fleet import alarms
