@@ -8,6 +8,7 @@ always makes the same frames.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import math
 from collections.abc import Iterator
@@ -104,8 +105,17 @@ SCENES: Final = {
 
 
 def make_films(folder: Path) -> None:
-    """Make every film that is not there yet, each whole or not at all; films of an older recipe are made anew."""
+    """Make every film that is not there yet, each whole or not at all; films of an older recipe are made anew.
+
+    Whoever comes while another makes them waits.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make_films(folder)
+
+
+def _make_films(folder: Path) -> None:
     recipe = hashlib.sha256(Path(__file__).read_bytes() + Path(heads.__file__).read_bytes()).hexdigest()
     stamp = folder / "recipe"
     is_current = stamp.exists() and stamp.read_text() == recipe
