@@ -13,6 +13,7 @@ from joserfc.jwk import OKPKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sync_agent.contract.codes import Code, Fault
+from sync_agent.contract.parts import Short
 from sync_agent.contract.suites import INTL_1, BadSignature
 from sync_agent.contract.topics import DeviceId
 
@@ -42,6 +43,11 @@ class Ruling(Part):
     code: Code | None = Field(default=None, description="Why it was refused.")
     effective_from: AwareDatetime | None = Field(default=None, description="Since when the registry's state is changed.")
     case: str | None = Field(default=None, description="Number of the review case that was opened.")
+    gaps: tuple[Short, ...] = Field(
+        default=(),
+        max_length=40,
+        description="All that is missing, as `AGENT_INCOMPLETE:mobile` (S24-S28).",
+    )
 
 
 class Rejection(Part):

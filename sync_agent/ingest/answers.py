@@ -162,4 +162,5 @@ def ruling(row: RecordRow | Row[Any]) -> Ruling:
         code=row.code,
         effective_from=row.effective_from,
         case=row.case_number,
+        gaps=tuple(row.gaps or ()),
     )

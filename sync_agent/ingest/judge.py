@@ -256,6 +256,7 @@ class _Sitting:
             row.site_id, row.person_id = applied.site_id, applied.person_id
             row.standing, row.code = applied.standing, applied.code
             row.effective_from, row.case_number = applied.effective_from, applied.case_number
+            row.gaps = list(applied.gaps) or None
 
     def _open(self, row: RecordRow) -> tuple[Record, Part | None]:
         """Open a record, its personal part with the key it was sealed to.

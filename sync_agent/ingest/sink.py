@@ -138,7 +138,7 @@ def shut_out(session: Session) -> dict[Key, str]:
 
 def held(session: Session) -> dict[Key, Row[Any]]:
     """Return the ledger's row for every place of the batch that is taken: its digest and what the rules said of it."""
-    columns = ("device_id", "epoch", "seq", "digest", "standing", "code", "effective_from", "case_number")
+    columns = ("device_id", "epoch", "seq", "digest", "standing", "code", "effective_from", "case_number", "gaps")
     asked = select(*(_RECORD.c[name] for name in columns)).join_from(_BATCH, _RECORD, _same_chain(0))
     return {_key(row): row for row in session.execute(asked)}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
 from sqlalchemy.orm import Session
 
@@ -49,6 +48,7 @@ class Applied:
 
     Attributes:
         code: why it was refused.
+        gaps: all that is missing, by name.
         effective_from: since when the registry's state is what the record asks for.
         case_number: of the review case that was opened.
         site_id: the site the record speaks of.
@@ -61,6 +61,7 @@ class Applied:
     case_number: str | None
     site_id: str
     person_id: int | None
+    gaps: tuple[str, ...] = ()
 
 
 def apply(session: Session, record: Record, personal: Part, book: RuleBook, now: datetime, rows: Rows | None = None) -> Applied:
@@ -87,6 +88,7 @@ def apply(session: Session, record: Record, personal: Part, book: RuleBook, now:
         case_number=work.case_number,
         site_id=work.site_id,
         person_id=work.person.id if work.person is not None else None,
+        gaps=decision.gaps,
     )
 
 
@@ -161,8 +163,8 @@ class _Work:
                     self._status.version = change.version
             case OpenCase():
                 self._open(change)
-            case _:
-                assert_never(change)
+            case other:
+                raise TypeError(f"nobody here writes a {type(other).__name__}")
 
     def _keep_card(self) -> None:
         """A card that was read earlier may arrive later; what was read last stands."""

@@ -44,11 +44,17 @@ class Member:
     effective_from: datetime | None = None
 
 
+class Change:
+    """Something a rule wants changed. Each subject has its own kinds, and writes them."""
+
+    __slots__ = ()
+
+
 # --- changes --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class SetStatus:
+class SetStatus(Change):
     """The person moves on in the personnel library."""
 
     status: LibraryStatus
@@ -56,17 +62,17 @@ class SetStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepCard:
+class KeepCard(Change):
     """What stands on the card is kept with the person."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAttendance:
+class KeepAttendance(Change):
     """The passage counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCase:
+class OpenCase(Change):
     """A person has to decide."""
 
     kind: CaseKind
@@ -75,14 +81,11 @@ class OpenCase:
 
 
 @dataclass(frozen=True, slots=True)
-class SetParts:
+class SetParts(Change):
     """The device's self-test as it is now."""
 
     parts: Mapping[str, PartLine]
     version: str
-
-
-Change = SetStatus | KeepCard | KeepAttendance | OpenCase | SetParts
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------
@@ -93,7 +96,8 @@ class Decision:
     """The rules' answer to one record.
 
     Attributes:
-        code: why it was refused.
+        code: why it was refused; the first reason where there are several.
+        gaps: all that is missing, by name (S24-S28); nothing personal.
         effective_from: since when the registry's state is what the record asks for; None when it is not.
         changes: what to write, in this order.
     """
@@ -102,6 +106,7 @@ class Decision:
     code: Code | None = None
     effective_from: datetime | None = None
     changes: tuple[Change, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 def accepted(effective_from: datetime, *changes: Change) -> Decision:
@@ -114,9 +119,9 @@ def accepted_not_effective(*changes: Change) -> Decision:
     return Decision(Standing.ACCEPTED, changes=changes)
 
 
-def refused(code: Code) -> Decision:
+def refused(code: Code, *gaps: str) -> Decision:
     """The rules do not allow it; nothing changes."""
-    return Decision(Standing.REFUSED, code=code)
+    return Decision(Standing.REFUSED, code=code, gaps=gaps)
 
 
 def in_review(case: OpenCase, *changes: Change) -> Decision:

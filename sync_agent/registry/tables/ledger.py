@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sync_agent.contract.codes import Code, Fault
 from sync_agent.contract.receipts import Standing
 from sync_agent.registry.protect import Sealed
-from sync_agent.registry.tables.base import Base, Id, Utc, words
+from sync_agent.registry.tables.base import Base, Id, Json, Utc, words
 
 
 class ClockDoubt(StrEnum):
@@ -70,6 +70,7 @@ class RecordRow(Base):
     code: Mapped[Code | None] = mapped_column(words(Code))
     effective_from: Mapped[datetime | None]
     case_number: Mapped[str | None] = mapped_column(String(16))
+    gaps: Mapped[list[str] | None] = mapped_column(Json, doc="All that was missing, by name.")
     tries: Mapped[int] = mapped_column(
         default=0, doc="Tries at it that failed, or were counted before they were made (`ingest.judge`)."
     )

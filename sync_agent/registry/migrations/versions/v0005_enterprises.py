@@ -16,6 +16,7 @@ JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 
 def upgrade() -> None:
     """Take the step."""
+    op.add_column("record", sa.Column("gaps", JSON, nullable=True))
     op.create_table(
         "project",
         sa.Column("code", sa.String(length=50), nullable=False),
@@ -509,3 +510,4 @@ def downgrade() -> None:
         "project",
     ):
         op.drop_table(table)
+    op.drop_column("record", "gaps")
