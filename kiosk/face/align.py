@@ -31,6 +31,12 @@ _ARCFACE: Final = np.array([38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71
 
 ARCFACE_PX: Final = 112
 
+_LEAST_SPREAD_PX: Final = 1.0
+
+
+class OnePlace(Exception):
+    """Five points of a face that all fall into one place: nothing can be cut out by them."""
+
 
 def inner(spec: DlibChipSpec | ArcfaceChipSpec) -> tuple[slice, slice]:
     """Return rows and columns of a cut-out that show the face from the brows to the chin, without hair and background."""
@@ -49,8 +55,11 @@ def arcface(image: Image, points: Points) -> Image:
     Args:
         image: (height, width, 3) uint8, BGR.
         points: the image's left and right eye, tip of the nose, left and right corner of the mouth, pixels.
+
+    Raises:
+        OnePlace: the points do not lie apart.
     """
-    seen = points[:, 0] + 1j * points[:, 1].astype(np.float64)
+    seen = _apart(points)
     turn = turn_between(seen, _ARCFACE)
     shift = _ARCFACE.mean() - turn * seen.mean()
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
@@ -65,10 +74,13 @@ def chip(image: Image, points: Points, spec: DlibChipSpec, mean: NDArray[np.comp
         points: the five points, pixels of the picture.
         spec: size in pixels and the border around the face as a fraction of its width.
         mean: where those points lie in the mean face, as fractions of its width.
+
+    Raises:
+        OnePlace: the points do not lie apart.
     """
     size = spec.size_px
     wanted = (complex(spec.padding, spec.padding) + mean) / (2 * spec.padding + 1) * size
-    seen = points[:, 0] + 1j * points[:, 1].astype(np.float64)
+    seen = _apart(points)
     turn = turn_between(wanted, seen)
     middle = seen.mean() + turn * (complex(size, size) / 2 - wanted.mean())
     # A much larger face is halved first with a smooth filter, or sampling it would give noise.
@@ -87,6 +99,14 @@ def turn_between(places: NDArray[np.complex128], others: NDArray[np.complex128])
     """Return rotation and scale of the similarity that takes places nearest to others (least squares)."""
     centred = places - places.mean()
     return complex(np.vdot(centred, others - others.mean()) / np.vdot(centred, centred).real)
+
+
+def _apart(points: Points) -> NDArray[np.complex128]:
+    """Return points as complex numbers, if they spread by a pixel or more around their middle."""
+    places = np.asarray(points[:, 0] + 1j * points[:, 1].astype(np.float64), dtype=np.complex128)
+    if not np.linalg.norm(places - places.mean()) >= _LEAST_SPREAD_PX:
+        raise OnePlace
+    return places
 
 
 def _halved(image: Image, turn: complex, middle: complex, size: int) -> tuple[Image, complex, complex]:

@@ -7,8 +7,16 @@ from typing import Final
 
 from kiosk.face.result import Box, Glimpse, LivenessCause, QualityCause
 
+ABSENT_S: Final = 0.35
+"""So long frames may show no face, from the first that does not to the last: the detector misses one now and then, at 5 frames a
+second two, and whoever holds another picture up needs longer."""
+
 UNSEEN_S: Final = 1.0
-"""A face may be without a frame that can be compared for this long: motion blur, a missed detection, a busy machine."""
+"""So long a face may be there without a frame that can be compared: motion blur, bad light."""
+
+UNJUDGED_S: Final = 2.0
+"""So long it may be that no frame was compared at all, whatever came meanwhile. A busy machine judges none for up to a second;
+that no frame was judged says nothing of what stood there."""
 
 _REACH: Final = 0.3
 _SPEED: Final = 1.5
@@ -26,6 +34,8 @@ class Continuity:
         self._last: Box | None = None
         self._last_at = -math.inf
         self._compared_at = math.inf  # before the first face there is nothing to lose
+        self._absent_since: float | None = None
+        self._unseen_since: float | None = None
 
     def add(self, glimpse: Glimpse, at: float) -> LivenessCause | None:
         """Follow the face into a frame; return what broke the track, or None.
@@ -36,7 +46,7 @@ class Continuity:
         """
         if glimpse.cause is QualityCause.TWO_FACES:
             return LivenessCause.TWO_FACES
-        if at - self._compared_at > UNSEEN_S:
+        if self._is_lost(glimpse, at):
             return LivenessCause.LOST
         if glimpse.box is None:
             return None
@@ -46,6 +56,18 @@ class Continuity:
         if glimpse.plain is not None:
             self._compared_at = at
         return None
+
+    def _is_lost(self, glimpse: Glimpse, at: float) -> bool:
+        """Return whether it was out of sight for too long; only frames that were judged can tell."""
+        if math.isinf(self._compared_at):
+            return False
+        self._absent_since = None if glimpse.box is not None else at if self._absent_since is None else self._absent_since
+        self._unseen_since = None if glimpse.plain is not None else at if self._unseen_since is None else self._unseen_since
+        return (
+            at - self._compared_at > UNJUDGED_S
+            or (self._absent_since is not None and at - self._absent_since > ABSENT_S)
+            or (self._unseen_since is not None and at - self._unseen_since > UNSEEN_S)
+        )
 
 
 def _jumped(one: Box, other: Box, passed_s: float) -> bool:

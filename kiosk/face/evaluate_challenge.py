@@ -188,7 +188,7 @@ def put_to_test(
     if found.outcome not in _PASSED:
         return concluded(found, standard)
     begins = next(at for glimpse, at in seen if glimpse is found.glimpses[-1])
-    challenge = Challenge(sides, standard.pack.spec.liveness, turn_s, tally.track, found.glimpses, checks)
+    challenge = Challenge(sides, standard.pack.spec.liveness, standard.band, turn_s, tally.track, found.glimpses, checks)
     challenge.shown(begins)
     for glimpse, at in frames:
         if challenge.add(glimpse, at):

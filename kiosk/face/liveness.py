@@ -5,8 +5,9 @@ are the person's own, and also what they see in the mirrored preview: to turn le
 as to the left of the body; in the camera's picture, which is not mirrored, it goes to the right (`Glimpse.yaw_deg` above 0).
 
 Turns count from how the head was held in the straight frames: a face is not quite even, nor is a photograph quite straight.
-A film of somebody else's challenge fits by chance in one of 2 to the power of the turns, each try; still pictures
-of every turn, changed as asked, always do: how the head comes from one to the next is not looked at.
+A turn counts only where frames show the way to it, and so does the way back: still pictures of every turn, changed as asked,
+lack it (`way`). A film of somebody else's challenge has it, and fits by chance in one of 2 to the power of the turns, each try.
+Who is seen straight again must still be the one of the portrait, by the mean of those frames and the thresholds in force.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from typing import Final
 
 from kiosk.face import planarity
 from kiosk.face.continuity import Continuity
+from kiosk.face.decision import decided
 from kiosk.face.planarity import Shape
 from kiosk.face.result import Ask, Glimpse, LivenessCause
-from models.spec import LivenessSpec
-from sync_agent.contract.kinds import Liveness, LivenessCheck
+from kiosk.face.way import Way
+from models.spec import BandSpec, LivenessSpec
+from sync_agent.contract.kinds import Liveness, LivenessCheck, Outcome
 
 HELD: Final = 5
 """Frames in which a head is to be turned: a planarity test takes as many (measured: median of five)."""
@@ -34,6 +37,10 @@ BACK: Final = 3
 
 STRAYED: Final = 2
 """From so many frames on a turn to the other side is one; a single one may be a mistake of the points."""
+
+STRANGE: Final = 2
+"""From so many frames in a row on a face that is too unlike is another; a single one may be a turned head's bad moment. It counts
+for nothing all the same."""
 
 EVERY_CHECK: Final = frozenset(LivenessCheck)
 
@@ -77,6 +84,7 @@ class Challenge:
         self,
         sides: tuple[Ask, ...],
         spec: LivenessSpec,
+        band: BandSpec,
         deadline_s: float,
         track: Continuity,
         straight: Sequence[Glimpse],
@@ -87,6 +95,7 @@ class Challenge:
         Args:
             sides: to turn to, one after the other; after each the head comes back.
             spec: how far, and what else is tested.
+            band: what the frames of coming back are held against, as the straight ones before were.
             deadline_s: from the prompt to the turn, and again for coming back.
             track: of the face, as the straight frames left it.
             straight: the frames that decided who it is.
@@ -94,6 +103,7 @@ class Challenge:
         """
         self._asks = tuple(ask for side in sides for ask in (side, Ask.STRAIGHT))
         self._spec = spec
+        self._band = band
         self._deadline_s = deadline_s
         self._track = track
         self._checks = checks
@@ -101,6 +111,10 @@ class Challenge:
         self._shown_at = math.inf
         self._good = 0
         self._strayed = 0
+        self._strange = 0
+        self._way = Way(spec.turn_deg)
+        self._held: list[float] = []
+        self._back: list[Glimpse] = []
         self._straight: list[Shape] = []
         self._turned: list[Shape] = []
         self._certain: list[float] = []
@@ -146,19 +160,23 @@ class Challenge:
             return False
         self.cause = self._of(LivenessCheck.CONTINUITY, self._track.add(glimpse, at))
         self.cause = self.cause or self._stranger(glimpse) or self._late(at)
-        if self.cause or glimpse.plain is None or glimpse.yaw_deg is None or at < self._shown_at:
+        if self.cause or self._strange or glimpse.plain is None or glimpse.yaw_deg is None or at < self._shown_at:
             return False
-        yaw_deg = glimpse.yaw_deg - self._ahead_deg
+        yaw_deg = _towards(self._side, glimpse.yaw_deg - self._ahead_deg)
         self.cause = self._astray(yaw_deg)
-        if self.cause or not self._follows(yaw_deg):
+        if self.cause or not self._follows(glimpse, yaw_deg):
             return False
         self._keep(glimpse, self.ask)
+        if self.ask is Ask.STRAIGHT:
+            self._back.append(glimpse)
+        else:
+            self._held.append(yaw_deg)
         self._good += 1
         if self._good < self._wanted:
             return False
-        self._step, self._good, self._strayed, self._shown_at = self._step + 1, 0, 0, math.inf
-        if self._step == len(self._asks):
-            self.cause = self._flat() or self._lifeless()
+        self._next()
+        if self.is_over:
+            self.cause = self._changed() or self._flat() or self._lifeless()
         return True
 
     def verdict(self) -> Verdict:
@@ -188,13 +206,20 @@ class Challenge:
         return self._of(LivenessCheck.CHALLENGE, LivenessCause.LATE if is_late else None)
 
     def _stranger(self, glimpse: Glimpse) -> LivenessCause | None:
-        is_other = glimpse.plain is not None and glimpse.plain > self._spec.identity_at
-        return self._of(LivenessCheck.IDENTITY, LivenessCause.STRANGER if is_other else None)
+        """Return that somebody else is seen; frames that cannot be compared neither show nor hide it."""
+        if glimpse.plain is not None and LivenessCheck.IDENTITY in self._checks:
+            self._strange = self._strange + 1 if glimpse.plain > self._spec.identity_at else 0
+        return LivenessCause.STRANGER if self._strange >= STRANGE else None
+
+    def _changed(self) -> LivenessCause | None:
+        """Return that who came back is not, by the frames that show it, who the portrait shows, or is the other of a chain."""
+        outcome, _ = decided(self._back, self._band)
+        is_same = outcome in (Outcome.MATCH, Outcome.REVIEW)
+        return self._of(LivenessCheck.IDENTITY, None if is_same else LivenessCause.STRANGER)
 
     def _astray(self, yaw_deg: float) -> LivenessCause | None:
         """Return that the head is turned to the side that is neither asked for nor to be come back from."""
-        side = self._asks[self._step - self._step % 2]
-        is_astray = _towards(side, yaw_deg) <= -self._spec.turn_deg
+        is_astray = yaw_deg <= -self._spec.turn_deg
         self._strayed = self._strayed + 1 if is_astray else 0
         return self._of(LivenessCheck.CHALLENGE, LivenessCause.OTHER_SIDE if self._strayed >= STRAYED else None)
 
@@ -214,13 +239,28 @@ class Challenge:
     def _wanted(self) -> int:
         return BACK if self.ask is Ask.STRAIGHT else HELD
 
-    def _follows(self, yaw_deg: float) -> bool:
-        """Return whether the head is held as asked; without that check every frame is."""
+    @property
+    def _side(self) -> Ask:
+        """The side that is asked for, or that is to be come back from."""
+        return self._asks[self._step - self._step % 2]
+
+    def _next(self) -> None:
+        """Go on to the next prompt, whose time begins when it is shown."""
+        is_turn = self.ask is not Ask.STRAIGHT
+        self._way = Way(self._spec.turn_deg, statistics.median(self._held) if is_turn else None)
+        self._step, self._good, self._strayed, self._shown_at = self._step + 1, 0, 0, math.inf
+        self._held.clear()
+
+    def _follows(self, glimpse: Glimpse, yaw_deg: float) -> bool:
+        """Return whether the head is held as asked and came there as heads do; without that check it is held as it likes."""
+        is_fit = self.ask is not Ask.STRAIGHT or glimpse.cause is None
         if LivenessCheck.CHALLENGE not in self._checks:
-            return True
+            return is_fit
+        is_seen = self._way.leads_to(yaw_deg) or LivenessCheck.CONTINUITY not in self._checks
+        self._way.add(yaw_deg)
         if self.ask is Ask.STRAIGHT:
-            return abs(yaw_deg) <= self._spec.straight_deg
-        return _towards(self.ask, yaw_deg) >= self._spec.turn_deg
+            return is_seen and is_fit and abs(yaw_deg) <= self._spec.straight_deg
+        return is_seen and yaw_deg >= self._spec.turn_deg
 
     def _keep(self, glimpse: Glimpse, ask: Ask) -> None:
         if glimpse.passive is not None:

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 
 from kiosk.face import pose, quality
+from kiosk.face.align import OnePlace
 from kiosk.face.calibration import Calibration
 from kiosk.face.detect import Found, Points
 from kiosk.face.given import Image
 from kiosk.face.recogniser import Recogniser
 from kiosk.face.result import Box, Glimpse, QualityCause
-from kiosk.face.scoring import Scorer
+from kiosk.face.scoring import EUCLIDEAN, Scale, Scorer
 from kiosk.face.track import Tracker
 from models.load import Pack
 from sync_agent.contract.kinds import Condition
@@ -33,7 +34,8 @@ class Matcher:
         """
         self._recogniser = Recogniser(pack, threads)
         self._spec = pack.spec
-        self._calibration = calibration
+        self._condition = calibration.condition if calibration else None
+        self._scale = Scale(calibration.scoring, calibration.population) if calibration else EUCLIDEAN
         self._tracker = Tracker(self._recogniser)
         self._reference: Scorer | None = None
         self._other: Scorer | None = None
@@ -77,15 +79,19 @@ class Matcher:
         faces = self._tracker.find(image)
         if cause := quality.of_faces(faces, image, spec):
             return Glimpse(number, None, cause, None)
-        points, chip = self._recogniser.describe(image, faces[0])
+        try:
+            points, chip = self._recogniser.describe(image, faces[0])
+        except OnePlace:
+            return Glimpse(number, None, QualityCause.NO_FACE, None)
         face = self._tracker.follow(faces[0], points)
         held = pose.of_points(points, self._recogniser.points_kind)
         grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
         cause = (
             quality.of_place(face, image, spec)
             or quality.of_light(grey, face, image, spec)
+            or quality.of_focus(grey, spec)  # before the pose: turned frames are compared, blurred ones never
             or quality.of_pose(held, spec)
-            or quality.of_chip(grey, face.score, self._recogniser.inner, spec)
+            or quality.of_cover(grey, face.score, self._recogniser.inner, spec)
         )
         box, shown = _box(face, image), _fractions(points, image)
         if cause not in (None, QualityCause.TURNED) or self._reference is None:
@@ -117,8 +123,7 @@ class Matcher:
         vector = self._recogniser.reference(portrait, condition)
         if isinstance(vector, QualityCause):
             return vector
-        calibration = self._calibration
-        taken = Scorer(vector, calibration if calibration is not None and calibration.condition is condition else None)
+        taken = Scorer(vector, self._scale if condition is self._condition else EUCLIDEAN)
         vector.fill(0)
         return taken
 

@@ -97,8 +97,13 @@ def of_pose(held: Pose, spec: QualitySpec) -> QualityCause | None:
     return QualityCause.TURNED if is_turned else None
 
 
-def of_chip(grey: Image, score: float, inner: tuple[slice, slice], spec: QualitySpec) -> QualityCause | None:
-    """Return what is wrong with the cut-out of one face.
+def of_focus(grey: Image, spec: QualitySpec) -> QualityCause | None:
+    """Return whether the cut-out of one face is blurred, (size, size) uint8; of a turned head, too."""
+    return QualityCause.BLURRED if sharpness(grey) < spec.sharpness else None
+
+
+def of_cover(grey: Image, score: float, inner: tuple[slice, slice], spec: QualitySpec) -> QualityCause | None:
+    """Return whether a part of one face, which looks about straight ahead, is covered.
 
     Args:
         grey: the cut-out, (size, size) uint8.
@@ -106,11 +111,8 @@ def of_chip(grey: Image, score: float, inner: tuple[slice, slice], spec: Quality
         inner: rows and columns of the cut-out from the brows to the chin.
         spec: from when on a frame is of use.
     """
-    if sharpness(grey) < spec.sharpness:
-        return QualityCause.BLURRED
-    if score < spec.least_score or evenness(grey[inner]) < spec.covered:
-        return QualityCause.COVERED
-    return None
+    is_covered = score < spec.least_score or evenness(grey[inner]) < spec.covered
+    return QualityCause.COVERED if is_covered else None
 
 
 def evenness(look: Image) -> float:

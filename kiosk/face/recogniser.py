@@ -112,6 +112,9 @@ class Recogniser:
         """Return the points of a face, pixels of the picture, and its cut-out, (size, size, 3) uint8, BGR.
 
         The points are those of `points_kind`: the detector's where it gives any, even when the cut-out is made by finer ones.
+
+        Raises:
+            OnePlace: the points all fall into one place, by which nothing can be cut out; that is no face.
         """
         seen = face.points
         match self.spec.alignment:
@@ -153,7 +156,10 @@ class Recogniser:
         faces = self.detector.find(image, smallest, width)
         if not faces:
             return QualityCause.NO_FACE
-        _, chip = self.describe(image, self._widest_first(image, faces)[0])
+        try:
+            _, chip = self.describe(image, self._widest_first(image, faces)[0])
+        except align.OnePlace:
+            return QualityCause.NO_FACE
         return self.vector(chip)
 
     def prepared(self, portrait: Image, condition: Condition) -> Image:

@@ -14,7 +14,7 @@ Each side is held against the other side's people, for that is what a comparison
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,54 +71,6 @@ class Population:
 
     def __repr__(self) -> str:
         return f"Population({', '.join(field.name for field in fields(self) if getattr(self, field.name) is not None)})"
-
-
-class Calibrated(Protocol):
-    """What a site's calibration says of scoring (`kiosk.face.calibration.Calibration`)."""
-
-    @property
-    def scoring(self) -> Scoring:
-        """The way in force."""
-
-    @property
-    def population(self) -> Population:
-        """Whom faces are held against."""
-
-
-class Scorer:
-    """The reference of one visit, and how frames are held against it. For one thread."""
-
-    def __init__(self, reference: Vector, calibration: Calibrated | None = None) -> None:
-        """Take a copy of the reference.
-
-        Args:
-            reference: vector of the portrait, (length,) float32.
-            calibration: the site's; None scores Euclidean.
-
-        Raises:
-            ValueError: the scoring needs of the population what is not there, or its vectors have another length.
-        """
-        self._reference: Vectors = np.array(reference, dtype=np.float32)[None]
-        self._scale = Scale(calibration.scoring, calibration.population) if calibration else Scale(Scoring.EUCLIDEAN)
-        self._against = self._scale.of_portraits(self._reference)
-
-    def __call__(self, vector: Vector) -> float:
-        """Return how unlike a frame's face is, by the scoring in force.
-
-        Args:
-            vector: (length,) float32.
-        """
-        probe = vector[None]
-        return float(self._scale.scores(self._reference, self._against, probe, self._scale.of_probes(probe))[0])
-
-    def plain(self, vector: Vector) -> float:
-        """Return the Euclidean distance, whatever the scoring in force."""
-        return float(np.linalg.norm(self._reference[0] - vector))
-
-    def forget(self) -> None:
-        """Overwrite what is known of the visitor with zeros (P05)."""
-        self._reference.fill(0)
-        self._against.fill(0)
 
 
 class Scale:
@@ -196,3 +148,46 @@ class Scale:
         mean = near.mean(axis=1)
         spread = np.maximum(near.std(axis=1), _LEAST_SPREAD) if self.scoring is Scoring.CENTRED_COHORT else np.ones_like(mean)
         return np.stack([mean, spread], axis=1)
+
+
+EUCLIDEAN: Final = Scale(Scoring.EUCLIDEAN)
+"""Without a calibration."""
+
+
+class Scorer:
+    """The reference of one visit, and how frames are held against it. For one thread."""
+
+    def __init__(self, reference: Vector, scale: Scale) -> None:
+        """Take a copy of the reference.
+
+        Args:
+            reference: vector of the portrait, (length,) float32.
+            scale: by which it is scored; shared by all visits, for a population is large.
+
+        Raises:
+            ValueError: the population's vectors have another length.
+        """
+        self._reference: Vectors = np.array(reference, dtype=np.float32)[None]
+        self._scale = scale
+        self._against = self._scale.of_portraits(self._reference)
+
+    def __call__(self, vector: Vector) -> float:
+        """Return how unlike a frame's face is, by the scoring in force.
+
+        Args:
+            vector: (length,) float32.
+        """
+        probe = vector[None]
+        return float(self._scale.scores(self._reference, self._against, probe, self._scale.of_probes(probe))[0])
+
+    def plain(self, vector: Vector) -> float:
+        """Return the Euclidean distance, whatever the scoring in force."""
+        apart = self._reference[0] - vector
+        distance = float(np.linalg.norm(apart))
+        apart.fill(0)  # freed memory is not cleared by itself (P05)
+        return distance
+
+    def forget(self) -> None:
+        """Overwrite what is known of the visitor with zeros (P05)."""
+        self._reference.fill(0)
+        self._against.fill(0)

@@ -1,4 +1,4 @@
-"""What the straight frames of one try gave so far, and what they come to: match, review, no match, or the wrong person."""
+"""What the straight frames of one try gave so far, and the comparison that is recorded in the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from kiosk.face.calibration import Calibration
 from kiosk.face.continuity import Continuity
+from kiosk.face.decision import decided
 from kiosk.face.liveness import Verdict
 from kiosk.face.result import FaceFault, Glimpse, QualityCause
 from models.load import Pack
@@ -66,16 +67,17 @@ class Tally:
         self.track = Continuity()
 
     @property
+    def band(self) -> BandSpec:
+        """What the frames are held against."""
+        return self._standard.band
+
+    @property
     def progress(self) -> float:
         """How much of the decision is there, 0 to 1."""
         return len(self._good) / self._standard.band.frames
 
     def add(self, glimpse: Glimpse, at: float) -> Found | None:
-        """Count a frame; return the decision once there are enough good ones of one face.
-
-        The distances are averaged, not the vectors: the thresholds were set for single frames, and the mean of several
-        vectors lies nearer to everybody's.
-        """
+        """Count a frame; return the decision once there are enough good ones of one face."""
         if glimpse.cause is not None:
             self._causes[glimpse.cause] += 1
         if self.track.add(glimpse, at) or glimpse.cause in _BREAKS:
@@ -99,15 +101,7 @@ class Tally:
         return Found(Outcome.POOR_QUALITY, None, self._causes.most_common(1)[0][0], tuple(self._good))
 
     def _decided(self) -> Found:
-        band = self._standard.band
-        distance = _mean([glimpse.distance for glimpse in self._good])
-        other = _mean([glimpse.other for glimpse in self._good])
-        if distance is None or distance > band.review_at:
-            outcome = Outcome.NO_MATCH
-        else:
-            outcome = Outcome.MATCH if distance <= band.accept_at else Outcome.REVIEW
-        if other is not None and other <= band.accept_at and (distance is None or other < distance):
-            outcome = Outcome.WRONG_PERSON
+        outcome, distance = decided(self._good, self._standard.band)
         return Found(outcome, distance, "", tuple(self._good))
 
 
@@ -157,9 +151,3 @@ def concluded(found: Found, standard: Standard, verdict: Verdict = NOT_RUN, *, i
 
 def _is_fit(use: Literal["attended", "unattended"], liveness: Liveness) -> bool:
     return use == "unattended" and liveness is Liveness.PASSED
-
-
-def _mean(distances: list[float | None]) -> float | None:
-    """Return the mean, or None unless every frame has one."""
-    known = [distance for distance in distances if distance is not None]
-    return sum(known) / len(known) if known and len(known) == len(distances) else None

@@ -121,8 +121,8 @@ class _Look:
 
     async def challenge(self, tally: Tally, found: Found) -> Verdict:
         """Ask for the turns, one after the other; where none is asked for, a passive model may have something to say."""
-        spec = self._worker.pack.spec.liveness
-        challenge = Challenge(self._sides, spec, self._settings.turn_s, tally.track, found.glimpses)
+        spec, band = self._worker.pack.spec.liveness, tally.band
+        challenge = Challenge(self._sides, spec, band, self._settings.turn_s, tally.track, found.glimpses)
         is_new, glimpse = True, found.glimpses[-1]
         while not challenge.is_over:
             self._on_step(Step(challenge.ask, glimpse, self._share + (1 - self._share) * challenge.progress))

@@ -293,7 +293,11 @@ class FaceWorker:
         """Start the process again whenever it ends, but not more often than the window allows."""
         crashes: deque[float] = deque(maxlen=RESTARTS + 1)
         while True:
-            code = await self._live(pack)
+            try:
+                code = await self._live(pack)
+            except (OSError, MemoryError) as err:  # no memory or no handles for another process: it may be better in a moment
+                code = None
+                self._fails(_Fault("FACE-01", f"the face worker cannot be started ({err}); it is being tried again"))
             if self._broken is not None:
                 return
             crashes.append(self._clock.monotonic())
@@ -308,7 +312,11 @@ class FaceWorker:
             await asyncio.sleep(RESTART_WAIT_S * 2 ** (recent - 1))
 
     async def _live(self, pack: Pack) -> int | None:
-        """Run one process from its start to its end; return its exit code."""
+        """Run one process from its start to its end; return its exit code.
+
+        Raises:
+            OSError, MemoryError: it cannot be started.
+        """
         loop = asyncio.get_running_loop()
         line, far_end = self._context.Pipe()
         gone = asyncio.Event()

@@ -22,7 +22,7 @@ import typer
 from numpy.typing import NDArray
 
 from kiosk.face.result import Ask
-from system.simulate.film import HEIGHT, WIDTH, before_camera, head_of, portrait_of
+from system.simulate.film import HEIGHT, WIDTH, before_camera, head_of, portrait_of, still_of
 from system.simulate.head import Head, Turn, cut_out, sheet
 from system.simulate.people import chip_portrait
 
@@ -34,6 +34,8 @@ SIDES: Final = ((Ask.LEFT, Ask.RIGHT), (Ask.RIGHT, Ask.RIGHT), (Ask.RIGHT, Ask.L
 _NOISE: Final = 2.5
 _SWAY_S: Final = 10.0
 _BEND_DEG: Final = 110.0
+_STILL_DEG: Final = 30.0
+_REACHES_S: Final = 0.5
 _FIRST_S: Final = 1.6
 _EACH_S: Final = 2.5
 
@@ -42,7 +44,8 @@ class Kind(StrEnum):
     """What is presented.
 
     A replay is a film of the victim's turns to other sides, a splice one in which somebody else turns in the victim's stead, and
-    in `moved` the victim suddenly sits elsewhere, as when a film is cut.
+    in `moved` the victim suddenly sits elsewhere, as when a film is cut. Stills are photographs of the victim, straight and
+    turned to either side, one after the other as the page asks; with a gap there is nobody to be seen between them.
     """
 
     LIVING = "living"
@@ -52,6 +55,11 @@ class Kind(StrEnum):
     REPLAY = "replay"
     SPLICE = "splice"
     MOVED = "moved"
+    STILLS = "stills"
+    STILLS_GAP = "stills-gap"
+
+
+_GAPS_S: Final = {Kind.STILLS: 0.0, Kind.STILLS_GAP: 0.7}
 
 
 class Neck:
@@ -68,12 +76,33 @@ class Neck:
         reach = self._chance.uniform(26, 32)
         self._to = {Ask.STRAIGHT: self._chance.uniform(-2, 2), Ask.LEFT: reach, Ask.RIGHT: -reach}[ask]
         self._begins = at + self._chance.uniform(0.25, 0.6)
-        self._ends = self._begins + self._chance.uniform(0.4, 0.8)
+        self._ends = self._begins + self._chance.uniform(0.5, 1.0)
 
     def yaw_deg(self, at: float) -> float:
         """Return the turn, degrees, positive to the person's left."""
         part = min(1.0, max(0.0, (at - self._begins) / max(self._ends - self._begins, 1e-6)))
         return self._from + (self._to - self._from) * part * part * (3 - 2 * part)
+
+
+class Stills:
+    """Which photograph is held up at any time: soon after a prompt the one is taken away, and after a gap there is the next."""
+
+    def __init__(self, gap_s: float) -> None:
+        """Begin with the one that looks straight ahead."""
+        self._gap_s = gap_s
+        self._from = self._to = 0.0
+        self._gone = 0.0
+
+    def asked(self, ask: Ask, at: float) -> None:
+        """Reach for the photograph that shows what is asked."""
+        self._from, self._gone = self._to, at + _REACHES_S
+        self._to = {Ask.STRAIGHT: 0.0, Ask.LEFT: _STILL_DEG, Ask.RIGHT: -_STILL_DEG}[ask]
+
+    def yaw_deg(self, at: float) -> float | None:
+        """Return how far the head on it is turned, degrees; None while there is none."""
+        if at < self._gone:
+            return self._from
+        return None if at < self._gone + self._gap_s else self._to
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +127,7 @@ class Presenter:
         """
         self._kind = kind
         self._cast = cast
-        self._neck = Neck(seed)
+        self._neck = Stills(_GAPS_S[kind]) if kind in _GAPS_S else Neck(seed)
         self._grain = np.random.default_rng(seed)
         self._turns = 0
         self._last = Ask.STRAIGHT
@@ -118,7 +147,10 @@ class Presenter:
             self._neck.asked(*self._recorded.pop(0))
         is_other = self._kind is Kind.SPLICE and self._last is not Ask.STRAIGHT
         whose = self._cast.attacker if is_other else self._cast.victim
-        yaw_deg = round(self._neck.yaw_deg(at))
+        held_deg = self._neck.yaw_deg(at)
+        if held_deg is None:
+            return self._grainy(still_of("nobody"))
+        yaw_deg = round(held_deg)
         key = (yaw_deg, is_other)
         if key not in self._drawn:
             self._drawn[key] = self._draw(whose, float(yaw_deg))
@@ -126,6 +158,9 @@ class Presenter:
         frame = before_camera(self._drawn[key], points, 2 * np.pi * at / _SWAY_S)
         if self._kind is Kind.MOVED and self._turns:
             frame = np.roll(frame, WIDTH // 6, axis=1)
+        return self._grainy(frame)
+
+    def _grainy(self, frame: Image) -> Image:
         noise = self._grain.normal(0, _NOISE, (HEIGHT, WIDTH, 1))
         return np.asarray(np.clip(frame + noise, 0, 255), dtype=np.uint8)
 

@@ -13,7 +13,7 @@ import pytest
 from kiosk.face import calibration
 from kiosk.face.calibration import LEAST_PEOPLE, BadCalibration, Calibration, CalibrationFault, Summary, load
 from kiosk.face.rates import rate
-from kiosk.face.scoring import Population, Scorer, Vectors
+from kiosk.face.scoring import Population, Scale, Scorer, Vectors
 from models.spec import BandSpec
 from sync_agent.contract.kinds import Condition, Scoring
 
@@ -50,7 +50,8 @@ def test_what_was_written_scores_the_same_when_it_is_read(path: Path, key: Path,
     assert read.sha256 == sha256 and len(sha256) == 64
     assert replace(read, population=written.population, sha256="") == written
     one, other = vectors(2, 3)
-    assert Scorer(one, read)(other) == Scorer(one, written)(other)
+    of_read, of_written = (Scale(each.scoring, each.population) for each in (read, written))
+    assert Scorer(one, of_read)(other) == Scorer(one, of_written)(other)
 
 
 def test_people_are_kept_only_where_the_scoring_needs_them(path: Path, key: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kiosk.face import cohort, rates
 from kiosk.face.calibration import LEAST_PEOPLE, BadCalibration, CalibrationFault
 from kiosk.face.cohort import People, calibrate, consenting, halves, needed_for, parts
-from kiosk.face.scoring import NEAREST, Scorer
+from kiosk.face.scoring import NEAREST, Scale, Scorer
 from models.spec import BandSpec
 from sync_agent.contract.kinds import Condition, Scoring
 
@@ -71,7 +71,7 @@ def test_the_scoring_that_errs_least_is_chosen_and_its_thresholds_keep_their_rat
     assert made.band.accept_at < made.band.review_at and made.band.review_fmr == 4e-2
     strangers, accepted = people(90, uneven=2.0, seed=8), 0
     for one in range(90):
-        scorer = Scorer(strangers.portraits[one], made)
+        scorer = Scorer(strangers.portraits[one], Scale(made.scoring, made.population))
         accepted += sum(scorer(strangers.photos[other][0]) <= made.band.accept_at for other in range(90) if other != one)
     assert 0.002 < accepted / (90 * 89) < 0.03  # on people it never saw; 1e-2 is asked for
 

@@ -78,13 +78,14 @@ def test_rates_count_people_refused_attacks_passed_and_what_each_check_is_worth(
 ) -> None:
     """The maths on frames that are given; `test_presented` has real ones."""
     standard = Standard.of(pack, Condition.CHIP, None)
-    ahead, left = glimpses(0, standard.band.frames), glimpses(30, HELD)
+    way = glimpses(15, 1)
+    ahead, left, back = glimpses(0, standard.band.frames), [*way, *glimpses(30, HELD)], [*way, *glimpses(0, BACK)]
     shown = {
-        "living": timed([*ahead, *left, *glimpses(0, BACK)]),
+        "living": timed([*ahead, *left, *back]),
         "hesitant": timed([*ahead, *glimpses(0, 80)]),
         "still": timed([*ahead, *glimpses(0, 80)]),
-        "swapped": timed([*ahead, *glimpses(30, HELD, plain=0.9), *glimpses(0, BACK)]),
-        "mask": timed([*ahead, *left, *glimpses(0, BACK)]),
+        "swapped": timed([*ahead, *way, *glimpses(30, HELD, plain=0.9), *back]),
+        "mask": timed([*ahead, *left, *back]),
         "stranger": timed([*glimpses(0, standard.band.frames, plain=0.9)]),
     }
     monkeypatch.setattr(module, "_frames", lambda path: path)

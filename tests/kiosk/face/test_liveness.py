@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,14 +10,16 @@ from typing import Final
 
 import pytest
 
-from kiosk.face.continuity import UNSEEN_S, Continuity
+from kiosk.face.continuity import ABSENT_S, UNJUDGED_S, UNSEEN_S, Continuity
 from kiosk.face.liveness import BACK, EVERY_CHECK, HELD, Challenge, drawn
 from kiosk.face.result import Ask, Box, Glimpse, LivenessCause, QualityCause
 from models.load import Pack
-from models.spec import LivenessSpec, MinifasnetSpec, PlanaritySpec, WeightsSpec
+from models.spec import BandSpec, LivenessSpec, MinifasnetSpec, PlanaritySpec, WeightsSpec
 from sync_agent.contract.kinds import Liveness, LivenessCheck
+from system.simulate.presenting import Neck
 
 LEFT_RIGHT: Final = (Ask.LEFT, Ask.RIGHT)
+BAND: Final = BandSpec(accept_at=0.40, accept_fmr=1e-3, review_at=0.50, review_fmr=4e-2, frames=5)
 BOX: Final = Box(0.4, 0.3, 0.2, 0.27)
 ALWAYS: Final = (LivenessCheck.CHALLENGE, LivenessCheck.IDENTITY, LivenessCheck.CONTINUITY)
 INTERVAL_S: Final = 0.1
@@ -33,6 +36,17 @@ def face(yaw_deg: float = 0.0, plain: float | None = 0.3, box: Box | None = BOX)
     return Glimpse(1, box, None, plain, plain=plain, yaw_deg=yaw_deg)
 
 
+def turn(side: Ask, plain: float = 0.3) -> list[Glimpse]:
+    """The way to a side, and the head held there."""
+    towards = 1 if side is Ask.LEFT else -1
+    return [face(towards * deg, plain) for deg in (2.0, 9.0, 19.0, 28.0, *[30.0] * (HELD - 1))]
+
+
+def back(side: Ask, plain: float = 0.3) -> list[Glimpse]:
+    towards = 1 if side is Ask.LEFT else -1
+    return [face(towards * deg, plain) for deg in (29.0, 20.0, 11.0, 3.0, *[0.0] * (BACK - 1))]
+
+
 class Sitting:
     """A challenge and the frames that came so far, ten a second."""
 
@@ -45,7 +59,7 @@ class Sitting:
     ) -> None:
         track = Continuity()
         track.add(face(), 0.0)
-        self.challenge = Challenge(sides, spec, 6.0, track, list(straight), checks)
+        self.challenge = Challenge(sides, spec, BAND, 6.0, track, list(straight), checks)
         self.challenge.shown(0.0)
         self.at = 0.0
 
@@ -57,8 +71,8 @@ class Sitting:
         return self
 
     def turns(self, side: Ask, plain: float = 0.3) -> Sitting:
-        yaw_deg = 30.0 if side is Ask.LEFT else -30.0
-        return self.sees(*[face(yaw_deg, plain)] * HELD).sees(*[face()] * BACK)
+        """To a side within half a second, and back."""
+        return self.sees(*turn(side, plain)).sees(*back(side, plain))
 
 
 def test_ok__who_turns_as_asked_and_comes_back_has_met_the_challenge(spec: LivenessSpec) -> None:
@@ -72,7 +86,7 @@ def test_left_is_the_persons_own_and_the_screens_left_which_is_the_cameras_right
 ) -> None:
     """The preview is mirrored: what is on the camera's right is on the screen's left."""
     right_way, wrong_way = Sitting(spec, (ask,)), Sitting(spec, (ask,))
-    right_way.sees(*[face(towards * 30.0)] * HELD)
+    right_way.sees(face(towards * 15.0), *[face(towards * 30.0)] * HELD)
     wrong_way.sees(*[face(-towards * 30.0)] * HELD)
     assert right_way.challenge.ask is Ask.STRAIGHT
     assert right_way.challenge.cause is None
@@ -82,7 +96,7 @@ def test_left_is_the_persons_own_and_the_screens_left_which_is_the_cameras_right
 def test_the_prompts_come_one_after_the_other_and_progress_with_them(spec: LivenessSpec) -> None:
     sitting = Sitting(spec)
     asked, progress = [sitting.challenge.ask], [sitting.challenge.progress]
-    for glimpse in [*[face(30)] * HELD, *[face()] * BACK, *[face(-30)] * HELD, *[face()] * BACK]:
+    for glimpse in [*turn(Ask.LEFT), *back(Ask.LEFT), *turn(Ask.RIGHT), *back(Ask.RIGHT)]:
         sitting.sees(glimpse)
         progress.append(sitting.challenge.progress)
         if sitting.challenge.ask is not asked[-1]:
@@ -104,13 +118,13 @@ def test_one_frame_to_the_other_side_is_a_mistake_of_the_points_and_two_are_a_tu
 
 
 def test_coming_back_a_little_too_far_is_no_turn_to_the_other_side(spec: LivenessSpec) -> None:
-    assert Sitting(spec).sees(*[face(30)] * HELD, face(-15), face(-15), *[face()] * BACK).challenge.ask is Ask.RIGHT
+    assert Sitting(spec).sees(*turn(Ask.LEFT), face(15), face(-15), face(-15), *[face()] * BACK).challenge.ask is Ask.RIGHT
 
 
 def test_turns_count_from_how_the_head_was_held_before(spec: LivenessSpec) -> None:
-    uneven = Sitting(spec, (Ask.LEFT,), straight=[face(-8)] * 5).sees(*[face(spec.turn_deg - 6)] * HELD)
+    uneven = Sitting(spec, (Ask.LEFT,), straight=[face(-8)] * 5).sees(face(3), *[face(spec.turn_deg - 6)] * HELD)
     assert uneven.challenge.ask is Ask.STRAIGHT
-    even = Sitting(spec, (Ask.LEFT,), straight=[face(0)] * 5).sees(*[face(spec.turn_deg - 6)] * HELD)
+    even = Sitting(spec, (Ask.LEFT,), straight=[face(0)] * 5).sees(face(11), *[face(spec.turn_deg - 6)] * HELD)
     assert even.challenge.ask is Ask.LEFT
 
 
@@ -126,25 +140,116 @@ def test_fail__a_turn_after_its_deadline_is_too_late_also_when_no_frame_comes_an
 
 def test_time_runs_from_when_the_prompt_was_shown_and_what_came_before_is_no_answer(spec: LivenessSpec) -> None:
     track = Continuity()
-    challenge = Challenge((Ask.LEFT,), spec, 6.0, track, ())
-    for frame in range(100):
+    challenge = Challenge((Ask.LEFT,), spec, BAND, 6.0, track, ())
+    for frame in range(99):
         challenge.add(face(30), frame / 10)
     assert (challenge.ask, challenge.cause) == (Ask.LEFT, None)
     challenge.shown(10.0)
-    challenge.add(face(30), 9.95)  # taken before, judged after
+    challenge.add(face(15), 9.9)  # taken before, judged after
+    challenge.add(face(30), 9.95)
+    challenge.add(face(30), 10.01)
     assert challenge.progress == 0
-    challenge.add(face(30), 10.05)  # the control
+    challenge.add(face(15), 10.03)  # the control
+    challenge.add(face(30), 10.05)
     assert challenge.progress > 0
     challenge.tick(16.05)
     assert challenge.cause is LivenessCause.LATE
 
 
-def test_fail__one_frame_of_somebody_else_ends_it(spec: LivenessSpec) -> None:
-    other = spec.identity_at + 0.01
-    assert Sitting(spec).sees(face(10, spec.identity_at), face()).challenge.cause is None
-    assert Sitting(spec).sees(face(10, other), face()).challenge.cause is LivenessCause.STRANGER
-    left_out = Sitting(spec, checks=EVERY_CHECK - {LivenessCheck.IDENTITY}).sees(face(10, other))
+def test_fail__two_frames_in_a_row_of_somebody_else_end_it_and_one_counts_for_nothing(spec: LivenessSpec) -> None:
+    other, same = spec.identity_at + 0.01, spec.identity_at
+    assert Sitting(spec).sees(face(10, other), face(10, other)).challenge.cause is LivenessCause.STRANGER
+    blurred = replace(face(plain=None), cause=QualityCause.BLURRED)
+    assert Sitting(spec).sees(face(10, other), blurred, face(10, other)).challenge.cause is LivenessCause.STRANGER
+    single = Sitting(spec).sees(face(15, same), *[face(30, other), face(30, same)] * (HELD - 1))
+    assert (single.challenge.cause, single.challenge.ask) == (None, Ask.LEFT)
+    assert single.sees(face(30)).challenge.ask is Ask.STRAIGHT
+    left_out = Sitting(spec, checks=EVERY_CHECK - {LivenessCheck.IDENTITY}).sees(face(10, other), face(10, other))
     assert left_out.challenge.cause is None
+
+
+@pytest.mark.parametrize(
+    ("distance", "other", "cause"),
+    [
+        (BAND.review_at, None, None),
+        (BAND.review_at + 0.01, None, LivenessCause.STRANGER),
+        (0.39, 0.45, None),
+        (0.39, 0.40, None),
+        (0.39, 0.38, LivenessCause.STRANGER),
+        (0.45, 0.39, LivenessCause.STRANGER),
+    ],
+)
+def test_fail__who_comes_back_straight_is_held_to_the_band_and_against_the_other_of_a_chain(
+    spec: LivenessSpec, distance: float, other: float | None, cause: LivenessCause | None
+) -> None:
+    """Each frame alone is near enough for a turned one; the control leaves the check out."""
+
+    def ended(checks: frozenset[LivenessCheck]) -> Challenge:
+        came = [replace(each, distance=distance, other=other) for each in back(Ask.LEFT)]
+        return Sitting(spec, (Ask.LEFT,), checks=checks).sees(*turn(Ask.LEFT), *came).challenge
+
+    assert ended(EVERY_CHECK).is_over
+    assert ended(EVERY_CHECK).cause is cause
+    assert ended(EVERY_CHECK - {LivenessCheck.IDENTITY}).cause is None
+
+
+# --- the way from one turn to the next ------------------------------------------------------------------------------------
+
+
+def test_fail__turns_without_a_way_to_them_count_for_nothing(spec: LivenessSpec) -> None:
+    """Pictures that are changed. The controls: with a frame of the way, and with the check left out."""
+    changed = [*[face()] * 4, *[face(30)] * 60]
+    late = Sitting(spec, (Ask.LEFT,)).sees(*changed).challenge
+    assert (late.progress, late.cause) == (0, LivenessCause.LATE)
+    assert Sitting(spec, (Ask.LEFT,)).sees(*[face()] * 4, face(15), *[face(30)] * HELD).challenge.ask is Ask.STRAIGHT
+    unseen = Sitting(spec, (Ask.LEFT,), checks=EVERY_CHECK - {LivenessCheck.CONTINUITY})
+    assert unseen.sees(*changed[: 4 + HELD]).challenge.ask is Ask.STRAIGHT
+    assert unseen.sees(*[face()] * BACK).challenge.is_over
+
+
+def test_fail__coming_back_without_a_way_counts_for_nothing(spec: LivenessSpec) -> None:
+    late = Sitting(spec, (Ask.LEFT,)).sees(*turn(Ask.LEFT), *[face()] * 62).challenge
+    assert (late.ask, late.cause) == (Ask.STRAIGHT, LivenessCause.LATE)
+    assert Sitting(spec, (Ask.LEFT,)).sees(*turn(Ask.LEFT), face(15), *[face()] * BACK).challenge.verdict().cause is None
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [(2.0, -2.2, 2.3, 1.0, 26.1, 37.6, 30.0), (9.0, 2.0, 30.0), (24.0, 30.0, 26.1, 37.6)],
+    ids=["still pictures that sway", "back where it began", "never straight"],
+)
+def test_readings_at_either_end_are_no_way(spec: LivenessSpec, readings: tuple[float, ...]) -> None:
+    sitting = Sitting(spec, (Ask.LEFT,)).sees(*map(face, readings), *[face(30)] * HELD)
+    assert sitting.challenge.progress == 0
+
+
+def test_who_turned_too_fast_and_turns_again_more_slowly_has_turned(spec: LivenessSpec) -> None:
+    fast = Sitting(spec, (Ask.LEFT,)).sees(face(), *[face(30)] * 10)
+    assert (fast.challenge.progress, fast.challenge.cause) == (0, None)
+    assert fast.sees(face(12), face(1)).turns(Ask.LEFT).challenge.verdict().liveness is Liveness.CHALLENGE_ONLY
+
+
+@pytest.mark.parametrize(("fps", "least"), [(5, 0.97), (8, 1.0), (15, 1.0)])
+def test_people_who_turn_within_most_of_a_second_pass_at_the_rates_of_a_small_board(
+    spec: LivenessSpec, fps: int, least: float
+) -> None:
+    """Noise as the points have it; with 0.5 to 1.0 s a turn."""
+
+    def passes(seed: int) -> bool:
+        neck, chance = Neck(seed), random.Random(seed)
+        sides = drawn(2, chance)
+        challenge = Challenge(sides, spec, BAND, 6.0, Continuity(), [face(chance.gauss(0, 0.8)) for _ in range(5)])
+        at = chance.random() / fps
+        neck.asked(challenge.ask, at)
+        challenge.shown(at)
+        while not challenge.is_over:
+            at += 1 / fps
+            if challenge.add(face(neck.yaw_deg(at) + chance.gauss(0, 0.8)), at) and not challenge.is_over:
+                challenge.shown(at)
+                neck.asked(challenge.ask, at)
+        return challenge.cause is None
+
+    assert sum(passes(seed) for seed in range(200)) >= least * 200
 
 
 def test_fail__a_second_face_ends_it(spec: LivenessSpec) -> None:
@@ -155,10 +260,20 @@ def test_fail__a_second_face_ends_it(spec: LivenessSpec) -> None:
 def test_fail__a_face_out_of_sight_for_too_long_ends_it_and_a_missed_frame_does_not(spec: LivenessSpec) -> None:
     nobody = Glimpse(1, None, QualityCause.NO_FACE, None)
     blurred = replace(face(plain=None), cause=QualityCause.BLURRED)
-    frames = round(UNSEEN_S / INTERVAL_S)
-    for useless in (nobody, blurred):
-        assert Sitting(spec).sees(*[useless] * (frames - 1), face()).challenge.cause is None
+    for useless, limit_s in ((nobody, ABSENT_S), (blurred, UNSEEN_S)):
+        frames = math.floor(limit_s / INTERVAL_S) + 1
+        assert Sitting(spec).sees(*[useless] * frames, face()).challenge.cause is None
         assert Sitting(spec).sees(*[useless] * (frames + 1)).challenge.cause is LivenessCause.LOST
+
+
+def test_a_time_in_which_no_frame_was_judged_is_not_one_in_which_nobody_was_seen(spec: LivenessSpec) -> None:
+    """A busy machine: the control has as long a time with frames that show nobody."""
+    for gap_s, cause in ((1.2, None), (UNJUDGED_S + 0.1, LivenessCause.LOST)):
+        busy = Sitting(spec).sees(face())
+        busy.at += gap_s
+        assert busy.sees(face()).challenge.cause is cause
+    empty = Sitting(spec).sees(face(), *[Glimpse(1, None, QualityCause.NO_FACE, None)] * 11, face())
+    assert empty.challenge.cause is LivenessCause.LOST
 
 
 @pytest.mark.parametrize(
@@ -181,7 +296,7 @@ def test_fail__a_box_that_jumps_grows_or_shrinks_within_a_frame_is_another_face(
 
 
 def test_no_turns_are_no_challenge(spec: LivenessSpec) -> None:
-    challenge = Challenge((), spec, 6.0, Continuity(), [face()] * 5)
+    challenge = Challenge((), spec, BAND, 6.0, Continuity(), [face()] * 5)
     assert challenge.is_over
     assert (challenge.verdict().liveness, challenge.verdict().checks) == (Liveness.NOT_RUN, ())
 
@@ -225,8 +340,8 @@ def test_points_that_stay_in_a_plane_are_flat_and_those_of_a_head_are_not(spec: 
         chance = random.Random(seed)
         sitting = Sitting(with_planarity(spec), checks=checks, straight=[pointed(0, relief=relief, chance=chance)] * 5)
         for side in (30, -30):
-            sitting.sees(*[pointed(side, relief=relief, chance=chance) for _ in range(HELD)])
-            sitting.sees(*[pointed(0, relief=relief, chance=chance) for _ in range(BACK)])
+            for yaw_deg in (side / 2, *[side] * HELD, side / 2, *[0] * BACK):
+                sitting.sees(pointed(yaw_deg, relief=relief, chance=chance))
         return sitting.challenge
 
     alive = ended(1.0).verdict()
@@ -244,10 +359,10 @@ def test_a_passive_model_decides_by_the_mean_of_its_frames(spec: LivenessSpec, p
 
     def ended(certain: float) -> Challenge:
         sitting = Sitting(passive, (Ask.LEFT,), straight=[replace(face(), passive=0.9)] * 5)
-        sitting.sees(*[replace(face(30), passive=certain)] * HELD, *[replace(face(), passive=certain)] * BACK)
+        sitting.sees(*[replace(each, passive=certain) for each in (*turn(Ask.LEFT), *back(Ask.LEFT))])
         return sitting.challenge
 
     assert (ended(0.8).verdict().liveness, ended(0.8).verdict().checks) == (Liveness.PASSED, (*ALWAYS, LivenessCheck.PASSIVE))
     assert ended(0.6).verdict().cause is LivenessCause.LIFELESS
-    alone = Challenge((), passive, 6.0, Continuity(), [replace(face(), passive=0.5)] * 5)
+    alone = Challenge((), passive, BAND, 6.0, Continuity(), [replace(face(), passive=0.5)] * 5)
     assert (alone.verdict().liveness, alone.verdict().cause) == (Liveness.FAILED, LivenessCause.LIFELESS)

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from kiosk.face import align
+from kiosk.face.calibration import Calibration, Summary
+from kiosk.face.landmarks import Landmarks
 from kiosk.face.matcher import Matcher
+from kiosk.face.rates import rate
 from kiosk.face.result import QualityCause
+from kiosk.face.scoring import EUCLIDEAN, NEAREST, Population
 from kiosk.face.track import WHOLE_EVERY
 from models.load import Pack
-from system.simulate.film import still_of
+from sync_agent.contract.kinds import Condition, Scoring
+from system.simulate.film import before_camera, head_of, still_of
+from system.simulate.head import Turn
 from system.simulate.people import chip_portrait
 from tests.kiosk.face.conftest import Chip, Image, decoded, frames
 from tests.shared import shared
@@ -90,6 +98,50 @@ def test_a_second_person_is_seen_within_a_few_frames(matcher: Matcher) -> None:
     joined = moved_in(still_of("right"), 170)
     assert matcher.look(3, alone).cause is None
     assert QualityCause.TWO_FACES in [matcher.look(4 + n, joined).cause for n in range(WHOLE_EVERY)]
+
+
+def test_a_turned_head_that_is_blurred_is_not_compared_and_a_sharp_one_is(matcher: Matcher, chip: Chip) -> None:
+    matcher.refer(chip("right").image)
+    head = head_of("right")
+    sharp = before_camera(head.turned(Turn(30.0)), head.points)
+    glimpse = matcher.look(1, sharp)
+    assert (glimpse.cause, glimpse.plain is None) == (QualityCause.TURNED, False)
+    blurred = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 6.0), dtype=np.uint8)
+    glimpse = matcher.look(2, blurred)
+    assert (glimpse.cause, glimpse.plain) == (QualityCause.BLURRED, None)
+
+
+def test_points_that_all_fall_into_one_place_are_no_face(matcher: Matcher, chip: Chip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a frame and of a portrait; the control is the same with the points where they are."""
+    assert matcher.refer(chip("right").image) is None
+    assert matcher.look(1, still_of("right")).plain is not None
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr(Landmarks, "__call__", lambda found, image, face: np.full((5, 2), 100.0, np.float32))
+        assert matcher.look(2, still_of("right")).cause is QualityCause.NO_FACE
+        assert matcher.refer(chip("right").image) is QualityCause.NO_FACE
+    with pytest.raises(align.OnePlace):
+        align.arcface(still_of("right"), np.full((5, 2), 100.0, np.float32))
+
+
+def test_the_people_of_a_calibration_are_taken_over_once_and_not_by_every_visit(pack: Pack, chip: Chip) -> None:
+    vectors = np.random.default_rng(1).normal(0, 0.1, (2, NEAREST, 128)).astype(np.float32)
+    made = Calibration(
+        datetime(2026, 1, 1, tzinfo=UTC),
+        pack.sha256,
+        Condition.CHIP,
+        Scoring.COHORT,
+        NEAREST,
+        Population.of(*vectors),
+        pack.spec.thresholds.chip,
+        Summary(photos=1, failures=0, tried=(), fmr=rate(0, 1), frr=rate(0, 1)),
+        "a" * 64,
+    )
+    matcher = Matcher(pack, 1, made)
+    for condition, scale in ((Condition.CHIP, matcher._scale), (Condition.DOCUMENT, EUCLIDEAN)):
+        assert matcher.refer(chip("right").image, condition) is None
+        assert matcher._reference is not None
+        assert matcher._reference._scale is scale
+    assert matcher._scale.scoring is made.scoring
 
 
 def moved_in(image: Image, width: int) -> Image:

@@ -15,6 +15,7 @@ import pytest
 
 from kiosk.cameras.base import Frame
 from kiosk.cards.document import Portrait
+from kiosk.face import continuity
 from kiosk.face import verify as verify_module
 from kiosk.face.evaluate_challenge import Watched, put_to_test, read_clips, watch
 from kiosk.face.given import Likeness, Pictured
@@ -23,6 +24,7 @@ from kiosk.face.matcher import Matcher
 from kiosk.face.result import Ask, Glimpse, LivenessCause, QualityCause, Step
 from kiosk.face.tally import Standard
 from kiosk.face.verify import verify
+from kiosk.face.way import Way
 from kiosk.settings import FaceSettings
 from models.load import Pack
 from models.spec import PlanaritySpec
@@ -43,6 +45,8 @@ STOPPED_BY = {
     Kind.REPLAY: (LivenessCheck.CHALLENGE, {LivenessCause.OTHER_SIDE}),
     Kind.SPLICE: (LivenessCheck.IDENTITY, {LivenessCause.STRANGER}),
     Kind.MOVED: (LivenessCheck.CONTINUITY, {LivenessCause.JUMPED}),
+    Kind.STILLS: (LivenessCheck.CONTINUITY, {LivenessCause.LATE, LivenessCause.OTHER_SIDE}),
+    Kind.STILLS_GAP: (LivenessCheck.CONTINUITY, {LivenessCause.LOST}),
 }
 
 pytestmark = pytest.mark.slow
@@ -103,10 +107,13 @@ def yunet_pack(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 
 def test_with_points_off_the_plane_a_living_head_passes_and_paper_is_flat(yunet_pack: Pack, chip: Chip) -> None:
-    """Paper is stopped by the challenge before; that is left out here, and then both, which lets it through."""
+    """Paper is stopped by the challenge before; that is left out here, and then both, which lets it through.
+
+    Photographs of every turn are no sheet that is turned: their points are those of a head. That they are changed is what tells.
+    """
     matcher = Matcher(yunet_pack, threads=2)
     ended = {}
-    for kind in (Kind.LIVING, Kind.FLAT, Kind.BENT):
+    for kind in (Kind.LIVING, Kind.FLAT, Kind.BENT, Kind.STILLS):
         shown = frames(presenter(kind, SIDES[0]), SIDES[0], FPS)
         watched = watch(matcher, chip("right").image, shown, standard(yunet_pack))
         assert watched is not None
@@ -119,6 +126,9 @@ def test_with_points_off_the_plane_a_living_head_passes_and_paper_is_flat(yunet_
         assert put(yunet_pack, ended[paper]).quality == LivenessCause.LATE
         assert put(yunet_pack, ended[paper], unasked).quality == LivenessCause.FLAT
         assert put(yunet_pack, ended[paper], unasked - {LivenessCheck.PLANARITY}).outcome is Outcome.MATCH
+    stills = put(yunet_pack, ended[Kind.STILLS])
+    assert (stills.liveness, stills.quality in STOPPED_BY[Kind.STILLS][1]) == (Liveness.FAILED, True)
+    assert put(yunet_pack, ended[Kind.STILLS], EVERY_CHECK - {LivenessCheck.CONTINUITY}).liveness is Liveness.PASSED
 
 
 # --- the whole try: a person who is asked and answers ---------------------------------------------------------------------
@@ -222,6 +232,21 @@ async def test_fail__paper_that_is_turned_as_asked_is_not_live(pack: Pack, match
     assert (comparison.outcome, comparison.liveness, comparison.quality) == (Outcome.NOT_LIVE, Liveness.FAILED, "too-late")
     assert comparison.distance is not None  # the control: the face itself matched
     assert comparison.distance <= comparison.accept_at
+
+
+@pytest.mark.parametrize("kind", [Kind.STILLS, Kind.STILLS_GAP])
+async def test_fail__photographs_of_every_turn_changed_as_asked_are_not_live(
+    pack: Pack, matcher: Matcher, chip: Chip, sides: Draw, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """The control: without a look at the way, and with as much patience for an empty picture as for a blurred one, they pass."""
+    sides(SIDES[0])
+    cause = {Kind.STILLS: LivenessCause.LATE, Kind.STILLS_GAP: LivenessCause.LOST}[kind]
+    comparison = await Sitting(pack, matcher, presenter(kind, SIDES[0])).tried(chip("right"))
+    assert (comparison.outcome, comparison.liveness, comparison.quality) == (Outcome.NOT_LIVE, Liveness.FAILED, cause)
+    monkeypatch.setattr(Way, "leads_to", lambda way, at_deg: True)
+    monkeypatch.setattr(continuity, "ABSENT_S", continuity.UNSEEN_S)
+    control = await Sitting(pack, matcher, presenter(kind, SIDES[0])).tried(chip("right"))
+    assert (control.outcome, control.liveness) == (Outcome.MATCH, Liveness.CHALLENGE_ONLY)
 
 
 async def test_who_does_not_match_learns_nothing_of_the_challenge(pack: Pack, matcher: Matcher, chip: Chip) -> None:

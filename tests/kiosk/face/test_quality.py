@@ -176,7 +176,9 @@ def test_covered_faces_are_mostly_refused_and_bare_ones_hardly_ever(
         if abs(pose.of_points(points, parts.points_kind).yaw_deg) > spec.turned_deg:
             return False
         grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-        return quality.of_chip(grey, faces[0].score, parts.inner, spec) is QualityCause.COVERED
+        if quality.of_focus(grey, spec) is not None:
+            return False
+        return quality.of_cover(grey, faces[0].score, parts.inner, spec) is QualityCause.COVERED
 
     found = [(image, faces[0].points) for image in orl if (faces := yunet.faces(image))]
     assert len(found) > 50

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import cv2
@@ -204,6 +206,27 @@ async def test_a_worker_that_crashes_again_and_again_stays_down(worker: FaceWork
     await asyncio.wait_for(running, 10)
     with pytest.raises(FaceFault, match="crashed 2 times within 600 s"):
         _ = worker.pack
+
+
+async def test_a_worker_that_cannot_be_started_is_a_fault_and_is_tried_again(
+    worker: FaceWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No memory for a process: the control is the same worker once there is some again."""
+    monkeypatch.setattr(worker_module, "RESTARTS", 30)
+    monkeypatch.setattr(worker_module, "RESTART_WAIT_S", 1e-9)
+    with monkeypatch.context() as short:
+        refused: list[SpawnProcess] = []
+
+        def refuse(process: SpawnProcess) -> None:
+            refused.append(process)
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+        short.setattr(SpawnProcess, "start", refuse)
+        os.kill(process_of(worker), signal.SIGKILL)
+        await until(lambda: len(refused) >= 2)
+        with pytest.raises(FaceFault, match="FACE-01: the face worker cannot be started"):
+            _ = worker.pack
+    await until(lambda: worker.health.state is PartState.WELL)
 
 
 async def test_a_worker_that_hangs_is_ended_and_started_again(worker: FaceWorker, monkeypatch: pytest.MonkeyPatch) -> None:
