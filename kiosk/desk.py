@@ -82,6 +82,7 @@ class Desk:
         self._visitor = Waiting(counter.screen, settings.visit)
         self._step = ""
         self._gently = asyncio.Event()
+        self._compared: Document | None = None
         self.site = site
         self.tries = settings.face.tries
 
@@ -119,6 +120,7 @@ class Desk:
         """
         self._step = ""
         self._gently.clear()
+        self._compared = None
         async with AsyncExitStack() as last_first:
             last_first.push_async_callback(self._close_eyes)
             last_first.callback(self._parts.screen.wipe)
@@ -187,7 +189,7 @@ class Desk:
         """Compare the person in front of the camera with the portrait of a card, once (S11).
 
         The camera is open only for this, and frames and vectors are gone when it returns (P05). Who says that they cannot turn
-        their head is not asked to for the rest of the visit, and has more time (P15).
+        their head is not asked to again, and has more time (P15); the other person of a chain is asked for themselves.
 
         Args:
             document: of whom it should be.
@@ -198,6 +200,9 @@ class Desk:
             Left: the visitor went.
         """
         self._step = "face"
+        if document is not self._compared:
+            self._gently.clear()
+        self._compared = document
         try:
             return await self._visitor.while_looking(self._look(document, other), self._hear)
         except (CameraGone, FaceFault) as fault:

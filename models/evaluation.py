@@ -117,7 +117,7 @@ def worse(new: Evaluation, old: Evaluation, fmr: float) -> list[str]:
       pairs are too few for that, at the strictest rate both tell;
     - strangers accepted at the threshold each comes with: a pack is not better for being more lenient;
     - both again in each group that both name;
-    - people refused and attacks passed by the liveness test, where both have figures for it.
+    - people refused and attacks passed by the liveness test, where the old one has figures for it.
 
     An interval within which nearly everything lies tells nothing. So of the old one's, the upper end may be 1.5 times the rate
     and 5 % for people refused, and 1.5 times the rate or 3 times `fmr` for strangers accepted; groups, being smaller, are held
@@ -129,10 +129,16 @@ def worse(new: Evaluation, old: Evaluation, fmr: float) -> list[str]:
         fmr: false-match rate that the pack in force accepts at.
 
     Raises:
-        Incomparable: other pairs or another kind of portrait, too few of them, or no false-match rate that both tell.
+        Incomparable: other pairs, another kind of portrait, scoring or calibration, too few pairs, no false-match rate that both
+            tell, or no figures of the new one for the liveness test or an attack that the old one has them for.
     """
     if new.pairs_sha256 != old.pairs_sha256 or new.condition != old.condition:
         raise Incomparable("the two evaluations are of other pairs; run `kiosk evaluate` for both packs on the same ones")
+    if (new.scoring, new.calibration) != (old.scoring, old.calibration):
+        raise Incomparable(
+            "the two evaluations score differently, or under another calibration; a calibration is of one pack: "
+            "run `kiosk evaluate` for both packs without"
+        )
     _check_certain("right people refused", old.band.frr, 1.5 * old.band.frr.value + 0.05)
     _check_certain("strangers accepted", old.band.fmr, max(1.5 * old.band.fmr.value, 3 * fmr))
     found = _worse_matching("", new.points, old.points, fmr) + _worse_band("", new.band, old.band)
@@ -147,7 +153,9 @@ def worse(new: Evaluation, old: Evaluation, fmr: float) -> list[str]:
             found += _worse_matching(f"group {group.name}: ", one.points, group.points, fmr)
         if one.band is not None and group.band is not None:
             found += _worse_band(f"group {group.name}: ", one.band, group.band)
-    if new.liveness is not None and old.liveness is not None:
+    if old.liveness is not None:
+        if new.liveness is None:
+            raise Incomparable("the new evaluation has no figures for the liveness test; run `kiosk evaluate` with --challenge")
         found += _worse_liveness(new.liveness, old.liveness)
     return found
 
@@ -174,10 +182,13 @@ def _worse_band(where: str, new: Band, old: Band) -> list[str]:
 
 def _worse_liveness(new: LivenessFigures, old: LivenessFigures) -> list[str]:
     others = {attack.kind: attack.passed for attack in new.attacks}
+    if missing := [attack.kind for attack in old.attacks if attack.kind not in others]:
+        raise Incomparable(
+            f"the new evaluation has no figures for the attacks {', '.join(missing)}; evaluate it on the same clips"
+        )
     found = _above("living people refused", new.people_refused, old.people_refused)
     for attack in old.attacks:
-        if attack.kind in others:
-            found += _above(f"attack {attack.kind!r} passed", others[attack.kind], attack.passed)
+        found += _above(f"attack {attack.kind!r} passed", others[attack.kind], attack.passed)
     return found
 
 

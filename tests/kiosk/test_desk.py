@@ -28,7 +28,7 @@ from kiosk.uplink.outbox import Progress
 from kiosk.waiting import beside
 from sync_agent.contract import receipts
 from sync_agent.contract.codes import Code, Fault
-from sync_agent.contract.kinds import CardKind, Case, Cause, Condition, Method, Outcome, Verification
+from sync_agent.contract.kinds import CardKind, Case, Cause, Comparison, Condition, Liveness, Method, Outcome, Verification
 from sync_agent.contract.kinds import Consent as Agreed
 from sync_agent.contract.receipts import Receipt, Rejection, Ruling, Standing
 from tests.kiosk.parts import FACTS, NOW, Hall, hall, holder, keys_of
@@ -413,6 +413,23 @@ async def test_the_other_person_of_a_chain_is_told_from_a_stranger(
             comparison = await at.desk.compare(*both)
         assert (comparison.outcome, comparison.condition) == (outcome, Condition.CHIP)
         assert at.face.asked == [(Condition.CHIP, True)]
+
+
+async def test_who_cannot_turn_says_so_for_themselves_and_not_for_the_other_person_of_a_chain(tmp_path: Path) -> None:
+    """P15: it holds for another try of the same person, which is the control."""
+    one, other = (Document(holder(), FACTS, Portrait(np.zeros((126, 102, 3), np.uint8), "test")) for _ in range(2))
+
+    async def gently(at: Hall, document: Document) -> Comparison:
+        async with beside(at.desk.compare(document)) as made:
+            await at.window.on("face.private", Touch.GENTLE)
+            return await made
+
+    with hall(tmp_path, None, 0.2, 0.2, None, 0.2, turns=2) as at:
+        async with asyncio.timeout(5):
+            first = await gently(at, one)
+            again = await at.desk.compare(one)
+            second = await gently(at, other)
+        assert [each.liveness for each in (first, again, second)] == [Liveness.ATTENDANT] * 3
 
 
 @pytest.mark.parametrize("kind", CardKind)

@@ -98,15 +98,30 @@ def test_pairs_too_few_to_tell_anything_do_not_compare() -> None:
         worse(evaluation(), banded(0.003, 0.66), 1e-3)
 
 
-def test_liveness_counts_where_both_have_figures() -> None:
-    def figures(refused: int, passed: int) -> LivenessFigures:
-        return LivenessFigures(synthetic=True, people_refused=rate(refused), attacks=(Attack(kind="flat", passed=rate(passed)),))
+def test_liveness_counts_where_the_pack_in_force_has_figures() -> None:
+    def figures(refused: int, passed: int, kind: str = "flat") -> LivenessFigures:
+        return LivenessFigures(synthetic=True, people_refused=rate(refused), attacks=(Attack(kind=kind, passed=rate(passed)),))
 
     old = evaluation(liveness=figures(10, 10))
     assert not worse(evaluation(liveness=figures(10, 10)), old, 1e-3)
-    assert not worse(evaluation(), old, 1e-3)
+    assert not worse(evaluation(liveness=figures(10, 10)), evaluation(), 1e-3)
+    with pytest.raises(Incomparable, match="no figures for the liveness test"):
+        worse(evaluation(), old, 1e-3)
+    with pytest.raises(Incomparable, match="no figures for the attacks flat"):
+        worse(evaluation(liveness=figures(10, 10, "bent")), old, 1e-3)
     assert worse(evaluation(liveness=figures(50, 10)), old, 1e-3)[0].startswith("living people refused")
     assert "'flat'" in worse(evaluation(liveness=figures(10, 50)), old, 1e-3)[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"calibration": "d" * 64}, {"scoring": Scoring.CENTRED}, {"scoring": Scoring.COHORT, "calibration": "d" * 64}]
+)
+def test_an_evaluation_under_a_calibration_does_not_stand_for_a_pack_without(changes: dict[str, object]) -> None:
+    calibrated = evaluation(**changes)
+    assert not worse(calibrated, calibrated, 1e-3)  # the control
+    for new, old in ((calibrated, evaluation()), (evaluation(), calibrated)):
+        with pytest.raises(Incomparable, match="score differently"):
+            worse(new, old, 1e-3)
 
 
 @pytest.mark.parametrize(

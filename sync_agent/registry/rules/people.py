@@ -37,6 +37,9 @@ WORKING_AGE: Final = 16
 _DOUBTFUL: Final = frozenset({Finding.NUMBER_CHECK, Finding.BIRTH_DIFFERS, Finding.SEX_DIFFERS})
 """Findings that a genuine card cannot have."""
 
+_DECEIVING: Final = ("stranger", "flat", "lifeless", "face-jumped")
+"""Why a liveness test failed where it looks like somebody else, a picture or a film, and not like somebody who cannot turn."""
+
 _NOT_SHOWN_ALIVE: Final = frozenset({Liveness.FAILED, Liveness.ATTENDANT})
 """With these no device may speak of a match: the one failed, and the other is for a person to say."""
 
@@ -107,10 +110,16 @@ def _is_doubtful(card: CardFacts, holder: CardHolder, on: date) -> bool:
 
 
 def _to_confirm(facts: Verification) -> OpenCase:
-    """Say what a person is to confirm: both, card and person; or, where the faces are alike, that the person was there (P15)."""
+    """Say what a person is to confirm: both, card and person; or, where the faces are alike, that the person was there (P15).
+
+    Who first seemed to deceive the liveness test and then says they cannot turn is to be looked at for the former.
+    """
     if not facts.comparisons:
         return OpenCase(CaseKind.MANUAL_CHECK)
-    last = facts.comparisons[-1]
+    *before, last = facts.comparisons
+    deceived = [one.quality for one in before if one.outcome is Outcome.NOT_LIVE and one.quality in _DECEIVING]
+    if deceived:
+        return OpenCase(CaseKind.COMPARISON, cause=deceived[-1])
     if facts.consent.compare and last.liveness is Liveness.ATTENDANT and _is_alike(last):
         return OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)
     return OpenCase(CaseKind.COMPARISON, cause=facts.outcome)

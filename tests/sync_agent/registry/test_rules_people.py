@@ -121,6 +121,27 @@ def test_fail__who_cannot_turn_their_head_is_confirmed_by_a_person(figures: dict
     assert (decision.standing, decision.effective_from, decision.changes) == (Standing.IN_REVIEW, None, (KeepCard(), case))
 
 
+@pytest.mark.parametrize(
+    ("first", "quality", "case"),
+    [
+        (Outcome.NOT_LIVE, "stranger", OpenCase(CaseKind.COMPARISON, cause="stranger")),
+        (Outcome.NOT_LIVE, "flat", OpenCase(CaseKind.COMPARISON, cause="flat")),
+        (Outcome.NOT_LIVE, "lifeless", OpenCase(CaseKind.COMPARISON, cause="lifeless")),
+        (Outcome.NOT_LIVE, "face-jumped", OpenCase(CaseKind.COMPARISON, cause="face-jumped")),
+        (Outcome.NOT_LIVE, "too-late", OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)),
+        (Outcome.NO_MATCH, "", OpenCase(CaseKind.MANUAL_CHECK, cause=Liveness.ATTENDANT)),
+    ],
+)
+def test_fail__who_seemed_to_deceive_and_then_cannot_turn_is_looked_at_for_the_former(
+    first: Outcome, quality: str, case: OpenCase
+) -> None:
+    gentle = made(Outcome.TO_CONFIRM, liveness=Liveness.ATTENDANT)
+    (last,) = gentle.comparisons
+    before = last.model_copy(update={"outcome": first, "liveness": Liveness.FAILED, "quality": quality})
+    decision = people.verify(EXPECTED, gentle.model_copy(update={"comparisons": (before, last)}), holder("zhaxi"), ON, NOW)
+    assert decision.changes == (KeepCard(), case)
+
+
 @pytest.mark.parametrize(("until", "code"), [(date(2026, 3, 1), Code.CARD_EXPIRED), (ON, None), (None, None)])
 def test_a_card_counts_until_the_end_of_its_last_day(until: date | None, code: Code | None) -> None:
     decision = people.verify(EXPECTED, verification(), holder("zhaxi", valid_until=until), ON, NOW)
