@@ -314,13 +314,18 @@ class Hall:
             await self.window.until_so(lambda page: not isinstance(page, Attract))
 
     def turns(self, *, as_asked: bool = True) -> None:
-        """Let the visitor turn their head as the page asks for, or to the other side."""
+        """Let the visitor turn their head as the page asks for, or to the other side; it takes them a few frames."""
         side = 40.0 if as_asked else -40.0
         held = {Way.LEFT: side, Way.RIGHT: -side, Way.STRAIGHT: 0.0}
 
+        at_deg = 0.0
+
         def yaw() -> float:
+            nonlocal at_deg
             page = self.window.shown[-1]
-            return held[page.prompt.way] if isinstance(page, Face) and page.prompt else 0.0
+            wanted = held[page.prompt.way] if isinstance(page, Face) and page.prompt else 0.0
+            at_deg += min(10.0, max(-10.0, wanted - at_deg))
+            return at_deg
 
         self.face.yaw = yaw
 
