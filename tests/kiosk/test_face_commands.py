@@ -14,6 +14,7 @@ from kiosk.face import rates
 from kiosk.face.calibration import LEAST_PEOPLE, key_beside, load
 from models.evaluation import Evaluation
 from models.load import Pack
+from sync_agent.contract import logs
 from sync_agent.contract.kinds import Condition, Scoring
 from system.simulate.film import portrait_of, still_of
 from tests.models.packs import pack as pack
@@ -24,7 +25,9 @@ run = CliRunner().invoke
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few draws, and logs are left as the tests have them."""
     monkeypatch.setattr(rates, "RESAMPLES", 20)
+    monkeypatch.setattr(logs, "set_up", lambda _program: None)
 
 
 @pytest.fixture
