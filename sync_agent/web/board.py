@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
-from sync_agent.contract.kinds import Case, Direction, PartState, Scoring
+from sync_agent.contract.kinds import Case, Direction, Liveness, PartState, Scoring
 from sync_agent.contract.masking import masked_name, masked_number
 from sync_agent.contract.receipts import Standing
 from sync_agent.fleet import gaps, presence
@@ -125,9 +125,13 @@ class ComparisonView:
     Words of a later release are shown as they came, so these are none of the contract's.
 
     Attributes:
+        outcome: what it ended in.
+        failed_by: why the liveness test failed; empty where it did not.
         is_calibrated: whether people who consented for it stood behind the scoring.
     """
 
+    outcome: str
+    failed_by: str
     liveness: str
     checks: tuple[str, ...]
     scoring: str
@@ -140,7 +144,7 @@ class RecordView:
 
     Attributes:
         result: namespace and word of what the device found, for instance ("outcome", "match"); None where there is none to tell.
-        comparison: the last one of a verification; None where there was none.
+        comparisons: those of a verification, in the order they were made: what failed before counts as well.
         name, number: masked.
         standing: None until the rules have judged it.
     """
@@ -151,7 +155,7 @@ class RecordView:
     site: str
     kind: str
     result: tuple[str, str] | None
-    comparison: ComparisonView | None
+    comparisons: tuple[ComparisonView, ...]
     name: str
     number: str
     at: datetime
@@ -250,7 +254,7 @@ def _records(session: Session) -> tuple[RecordView, ...]:
         .limit(RECORDS)
     )
     return tuple(
-        _record(record, person, _result(record.kind, verification, direction, cause), _comparison(verification))
+        _record(record, person, _result(record.kind, verification, direction, cause), _comparisons(verification))
         for record, person, verification, direction, cause in session.execute(asked)
     )
 
@@ -265,17 +269,24 @@ def _result(
     return ("cause", cause) if kind == Case.kind and cause else None
 
 
-def _comparison(verification: VerificationRow | None) -> ComparisonView | None:
-    if verification is None or not (comparisons := verification.facts["comparisons"]):
-        return None
-    last = comparisons[-1]
+def _comparisons(verification: VerificationRow | None) -> tuple[ComparisonView, ...]:
+    return () if verification is None else tuple(map(_comparison, verification.facts["comparisons"]))
+
+
+def _comparison(made: Mapping[str, Any]) -> ComparisonView:
     # A record of an earlier release says nothing of the last three.
-    scoring = last.get("scoring", Scoring.EUCLIDEAN)
-    return ComparisonView(last["liveness"], tuple(last.get("checks", ())), scoring, bool(last.get("calibration")))
+    return ComparisonView(
+        outcome=made["outcome"],
+        failed_by=made.get("quality", "") if made["liveness"] == Liveness.FAILED else "",
+        liveness=made["liveness"],
+        checks=tuple(made.get("checks", ())),
+        scoring=made.get("scoring", Scoring.EUCLIDEAN),
+        is_calibrated=bool(made.get("calibration")),
+    )
 
 
 def _record(
-    record: RecordRow, person: Person | None, result: tuple[str, str] | None, comparison: ComparisonView | None
+    record: RecordRow, person: Person | None, result: tuple[str, str] | None, comparisons: tuple[ComparisonView, ...]
 ) -> RecordView:
     return RecordView(
         id=record.id,
@@ -284,7 +295,7 @@ def _record(
         site=record.site_id or "",
         kind=record.kind,
         result=result,
-        comparison=comparison,
+        comparisons=comparisons,
         name="" if person is None else masked_name(person.name),
         number="" if person is None else masked_number(person.number),
         at=record.time,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kiosk.face.result import LivenessCause
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Finding, Liveness, Method, Outcome, Provenance, Scoring, Verification
 from sync_agent.contract.receipts import Standing
@@ -135,6 +136,7 @@ def test_fail__who_cannot_turn_their_head_is_confirmed_by_a_person(figures: dict
 def test_fail__who_seemed_to_deceive_and_then_cannot_turn_is_looked_at_for_the_former(
     first: Outcome, quality: str, case: OpenCase
 ) -> None:
+    assert not quality or LivenessCause(quality)
     gentle = made(Outcome.TO_CONFIRM, liveness=Liveness.ATTENDANT)
     (last,) = gentle.comparisons
     before = last.model_copy(update={"outcome": first, "liveness": Liveness.FAILED, "quality": quality})

@@ -142,15 +142,18 @@ def test_a_verification_says_how_the_face_was_compared(world: World) -> None:
     plain = verification()
     (made,) = plain.comparisons
     checks = (LivenessCheck.CHALLENGE, LivenessCheck.IDENTITY)
+    worse = {"outcome": Outcome.NOT_LIVE, "liveness": Liveness.FAILED, "quality": "stranger"}
     better = {"liveness": Liveness.PASSED, "checks": checks, "scoring": Scoring.COHORT, "calibration": "c" * 64}
-    tested = plain.model_copy(update={"comparisons": (made, made.model_copy(update=better))})
+    tested = plain.model_copy(update={"comparisons": (made.model_copy(update=worse), made.model_copy(update=better))})
     manual = verification(Outcome.TO_CONFIRM, method=Method.MANUAL, consents=False)
     for minute, facts in enumerate((plain, tested, manual)):
         world.happens(facts, holder("zhaxi"), time=NOW + timedelta(minutes=minute))
-    assert [record.comparison for record in look(world).records] == [
-        None,
-        ComparisonView(Liveness.PASSED, checks, Scoring.COHORT, True),
-        ComparisonView(made.liveness, (), Scoring.EUCLIDEAN, False),
+    once = ComparisonView(Outcome.MATCH, "", made.liveness, (), Scoring.EUCLIDEAN, False)
+    failed = ComparisonView(Outcome.NOT_LIVE, "stranger", Liveness.FAILED, (), Scoring.EUCLIDEAN, False)
+    assert [record.comparisons for record in look(world).records] == [
+        (),
+        (failed, ComparisonView(Outcome.MATCH, "", Liveness.PASSED, checks, Scoring.COHORT, True)),
+        (once,),
     ]
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import pytest
 
+from kiosk.face.result import LivenessCause
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import KINDS, Cause, Direction, Liveness, LivenessCheck, Outcome, PartState, Scoring
 from sync_agent.contract.receipts import Standing
@@ -21,6 +22,7 @@ ENUMERATIONS: dict[str, type[StrEnum]] = {
     "check": LivenessCheck,
     "code": Code,
     "direction": Direction,
+    "failed-by": LivenessCause,
     "liveness": Liveness,
     "outcome": Outcome,
     "part-state": PartState,
