@@ -118,6 +118,13 @@ class RuleSettings(Group):
         "Asia/Shanghai", description="Time zone whose calendar day decides about age and expiry, and of the staff page."
     )
 
+    chain_gap_s: Annotated[int, Field(ge=10, le=600)] = Field(
+        60, description="Longest time between the legal representative's verification and the agent's, seconds (S32)."
+    )
+    chain_total_s: Annotated[int, Field(ge=30, le=3600)] = Field(
+        300, description="Longest time that both together may take, from the begin of the chain, seconds (S32)."
+    )
+
     @field_validator("zone")
     @classmethod
     def _is_known(cls, zone: str) -> str:

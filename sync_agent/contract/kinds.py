@@ -163,16 +163,6 @@ class Consent(Part):
 # --- kinds ----------------------------------------------------------------------------------------------------------
 
 
-class Capture(Facts):
-    """A card was read and its fields are handed to the registry (S07, S30, S49)."""
-
-    kind: ClassVar[str] = "capture"
-    Personal: ClassVar[type[Part]] = CardHolder
-
-    site: Short
-    card: CardFacts
-
-
 class Purpose(StrEnum):
     """What somebody proves who they are for (S08)."""
 
@@ -180,6 +170,19 @@ class Purpose(StrEnum):
     LEGAL_REPRESENTATIVE = "legal-representative"
     PERSONNEL = "personnel"
     SIGNING = "signing"
+
+
+class Capture(Facts):
+    """A card was read and its fields are handed to the registry (S07, S30, S49)."""
+
+    kind: ClassVar[str] = "capture"
+    Personal: ClassVar[type[Part]] = CardHolder
+
+    site: Short
+    purpose: Purpose = Purpose.WORKER
+    enterprise: Uscc | None = Field(default=None, description="For whom; none for a worker of a site.")
+    person: Short = Field(default="", description="Whom the registry expects, by its own reference; empty for whoever comes.")
+    card: CardFacts
 
 
 class Ticket(Part):

@@ -21,15 +21,24 @@ class RuleBook:
     Attributes:
         review: within this time a person decides a review case (P16).
         zone: where the calendar day of a record is taken from, for age and expiry.
+        chain_gap: longest time between the two people of a chain (S32).
+        chain_total: longest time that a whole chain may take (domain.md 4.3).
     """
 
     review: timedelta
     zone: ZoneInfo
+    chain_gap: timedelta = timedelta(seconds=60)
+    chain_total: timedelta = timedelta(seconds=300)
 
     @classmethod
     def of(cls, settings: RuleSettings) -> Self:
         """Take it from the settings."""
-        return cls(timedelta(hours=settings.review_h), ZoneInfo(settings.zone))
+        return cls(
+            timedelta(hours=settings.review_h),
+            ZoneInfo(settings.zone),
+            timedelta(seconds=settings.chain_gap_s),
+            timedelta(seconds=settings.chain_total_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,15 @@ def accepted_not_effective(*changes: Change) -> Decision:
 def refused(code: Code, *gaps: str) -> Decision:
     """The rules do not allow it; nothing changes."""
     return Decision(Standing.REFUSED, code=code, gaps=gaps)
+
+
+def abnormal(cause: str) -> Decision:
+    """S16: account, person and enterprise do not fit together; one text for all, and a case that says which to staff.
+
+    Args:
+        cause: what does not fit, for staff; nothing personal.
+    """
+    return Decision(Standing.REFUSED, code=Code.ACCOUNT_ABNORMAL, changes=(OpenCase(CaseKind.ACCOUNT_ABNORMAL, cause=cause),))
 
 
 def in_review(case: OpenCase, *changes: Change) -> Decision:

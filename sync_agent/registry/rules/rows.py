@@ -9,11 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.envelope import Record
-from sync_agent.contract.kinds import CardHolder, PersonReference
+from sync_agent.contract.kinds import CardHolder, ChainHolders, PersonReference
 from sync_agent.contract.parts import Part
+from sync_agent.contract.requests import AgentContact, CreditEntry, PersonEntry, RequestBody, SubmissionEntry
 from sync_agent.contract.status import Link
 from sync_agent.registry.database import insert_absent
-from sync_agent.registry.tables import Device, DeviceStatus, Person, Personnel
+from sync_agent.registry.tables import Device, DeviceStatus, Enterprise, Person, Personnel
 
 
 class Rows:
@@ -29,16 +30,25 @@ class Rows:
         self._session = session
         self._now = now
         self._devices: dict[str, Device] = {}
+        self._enterprises: dict[str, Enterprise] = {}
         self._people: dict[str, Person] = {}
         self._places: dict[tuple[str, int], Personnel | None] = {}
 
     def load(self, records: Iterable[tuple[Record, Part]]) -> None:
-        """Load what some records are about: each table in one go and in one order, so that no two transactions lock crosswise."""
+        """Load what some records are about: each table in one go and in one order, so that no two transactions lock crosswise.
+
+        The order of all who lock: enterprises, then people, then what hangs on them.
+        """
         records = list(records)
         devices = {device_of(record) for record, _ in records}
-        numbers = {personal.number for _, personal in records if isinstance(personal, CardHolder | PersonReference)}
+        usccs = {uscc for record, _ in records if (uscc := enterprise_of(record)) is not None}
+        numbers = {number for _, personal in records for number in _numbers(personal)}
         for device in self._session.scalars(select(Device).where(Device.id.in_(devices))):
             self._devices[device.id] = device
+        if usccs:
+            enterprises = select(Enterprise).where(Enterprise.uscc.in_(usccs)).order_by(Enterprise.uscc).with_for_update()
+            for enterprise in self._session.scalars(enterprises):
+                self._enterprises[enterprise.uscc] = enterprise
         people = select(Person).where(Person.number_index.in_(numbers)).order_by(Person.id).with_for_update()
         for person in self._session.scalars(people):
             self._people[person.number] = person
@@ -53,6 +63,15 @@ class Rows:
         if name not in self._devices:
             self._devices[name] = self._session.get_one(Device, name)
         return self._devices[name]
+
+    def enterprise(self, uscc: str) -> Enterprise | None:
+        """Return an enterprise. Its row is locked, which puts all commands of one enterprise in order."""
+        if uscc not in self._enterprises:
+            enterprise = self._session.get(Enterprise, uscc, with_for_update=True)
+            if enterprise is None:
+                return None
+            self._enterprises[uscc] = enterprise
+        return self._enterprises[uscc]
 
     def person(self, number: str) -> Person | None:
         """Return the person of an identity number."""
@@ -93,3 +112,28 @@ class Rows:
 def device_of(record: Record) -> str:
     """Return the name of the device that signed a record."""
     return record.event.source.rsplit("/", 1)[1]
+
+
+def enterprise_of(record: Record) -> str | None:
+    """Return the code of the enterprise that a record speaks of."""
+    uscc: str | None = getattr(record.facts, "enterprise", None)
+    return uscc
+
+
+def _numbers(personal: Part) -> list[str]:
+    """Return the identity numbers of everybody a record is about."""
+    match personal:
+        case CardHolder(number=number) | PersonReference(number=number):
+            return [number]
+        case ChainHolders(legal_representative=one, agent=other):
+            return [one.number, other.number]
+        case RequestBody(signatory_number=signatory, body=body):
+            match body:
+                case AgentContact(number=number) | PersonEntry(number=number) | SubmissionEntry(technical_lead=number):
+                    return [signatory, number]
+                case CreditEntry(number=number) if number:
+                    return [signatory, number]
+                case _:
+                    return [signatory]
+        case _:
+            return []

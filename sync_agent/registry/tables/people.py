@@ -106,6 +106,10 @@ class CaseKind(StrEnum):
     """What stands on the card does not agree with itself, or the reading is not proven."""
     OTHER_SITE = "other-site"
     """The device speaks of a site it does not stand at."""
+    ACCOUNT_ABNORMAL = "account-abnormal"
+    """Account, person and enterprise do not fit together, or are frozen (S16)."""
+    LEGAL_REPRESENTATIVE = "legal-representative"
+    """The legal representative could not be shown to be the card's owner three times (domain.md 4.1)."""
     HELP = "help"
     """Somebody asked for a person (S16, S52, S63)."""
 
@@ -130,6 +134,7 @@ class ReviewCase(Base):
     device_id: Mapped[str] = mapped_column(ForeignKey("device.id"))
     site_id: Mapped[str] = mapped_column(String(64))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    uscc: Mapped[str | None] = mapped_column(String(18), doc="For which enterprise; None for a site's worker.")
     step: Mapped[str] = mapped_column(String(64), default="")
     cause: Mapped[str] = mapped_column(String(64), default="")
     state: Mapped[CaseState] = mapped_column(words(CaseState), default=CaseState.OPEN)

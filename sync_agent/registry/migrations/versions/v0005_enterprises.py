@@ -17,6 +17,7 @@ JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 def upgrade() -> None:
     """Take the step."""
     op.add_column("record", sa.Column("gaps", JSON, nullable=True))
+    op.add_column("review_case", sa.Column("uscc", sa.String(length=18), nullable=True))
     op.create_table(
         "project",
         sa.Column("code", sa.String(length=50), nullable=False),
@@ -510,4 +511,5 @@ def downgrade() -> None:
         "project",
     ):
         op.drop_table(table)
+    op.drop_column("review_case", "uscc")
     op.drop_column("record", "gaps")
