@@ -41,11 +41,13 @@ from sync_agent.registry.tables.ledger import AuditEvent, ClockDoubt, Quarantine
 from sync_agent.registry.tables.licences import (
     ApplicationState,
     Document,
+    PieceRow,
     Qualification,
     QualificationLine,
     QualificationRequest,
     QualificationRequirement,
     SafetyPermit,
+    Scan,
     Submission,
 )
 from sync_agent.registry.tables.people import (
@@ -119,6 +121,7 @@ __all__ = [
     "Performance",
     "Person",
     "Personnel",
+    "PieceRow",
     "Project",
     "ProjectParticipant",
     "ProjectStatus",
@@ -133,6 +136,7 @@ __all__ = [
     "RenewalSeen",
     "ReviewCase",
     "SafetyPermit",
+    "Scan",
     "Shard",
     "Site",
     "Submission",

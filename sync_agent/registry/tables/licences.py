@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sync_agent.contract.requests import EmploymentKind, QualificationAction
-from sync_agent.registry.protect import SealedText
+from sync_agent.registry.protect import Sealed, SealedText
 from sync_agent.registry.tables.base import Base, Id, of_record, words
 
 
@@ -106,6 +106,15 @@ class Submission(Base):
     decided_at: Mapped[datetime | None]
 
 
+class Scan(StrEnum):
+    """What the virus check said of a document."""
+
+    NOT_SCANNED = "not-scanned"
+    """No check is configured, or it did not come to it yet."""
+    CLEAN = "clean"
+    INFECTED = "infected"
+
+
 class Document(Base):
     """A document that belongs to a record, whole and checked; its bytes are sealed."""
 
@@ -117,7 +126,23 @@ class Document(Base):
     digest: Mapped[str] = mapped_column(String(64))
     role: Mapped[str] = mapped_column(String(64))
     media: Mapped[str] = mapped_column(String(32))
-    content: Mapped[str] = mapped_column(SealedText("submission_document.content"), doc="Base64.")
+    content: Mapped[bytes | None] = mapped_column(Sealed("submission_document.content"), doc="None: found infected and deleted.")
+    scan: Mapped[Scan] = mapped_column(words(Scan), default=Scan.NOT_SCANNED, index=True)
+    at: Mapped[datetime]
+
+
+class PieceRow(Base):
+    """A piece of a document, until the record comes that names the whole; a week at most."""
+
+    __tablename__ = "document_piece"
+    __table_args__ = (Index(None, "device_id", "digest"), Index(None, "at"))
+
+    record_id: Mapped[str] = mapped_column(of_record(), primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("device.id"))
+    digest: Mapped[str] = mapped_column(String(64), doc="Of the whole.")
+    index: Mapped[int]
+    count: Mapped[int]
+    content: Mapped[bytes] = mapped_column(Sealed("document_piece.content"))
     at: Mapped[datetime]
 
 

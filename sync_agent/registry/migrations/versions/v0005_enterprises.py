@@ -402,7 +402,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("media", sa.String(length=32), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
+        sa.Column("scan", sa.String(length=32), nullable=False),
         sa.Column("at", UTC, nullable=False),
         sa.ForeignKeyConstraint(
             ["record_id"], ["record.id"], name=op.f("fk_submission_document_record_id"), initially="DEFERRED", deferrable=True
@@ -410,6 +411,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submission_document")),
         sa.UniqueConstraint("record_id", "digest", name=op.f("uq_submission_document_record_id_digest")),
     )
+    op.create_index(op.f("ix_submission_document_scan"), "submission_document", ["scan"], unique=False)
+    op.create_table(
+        "document_piece",
+        sa.Column("record_id", sa.String(length=36), nullable=False),
+        sa.Column("device_id", sa.String(length=63), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("at", UTC, nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_document_piece_device_id")),
+        sa.ForeignKeyConstraint(
+            ["record_id"], ["record.id"], name=op.f("fk_document_piece_record_id"), initially="DEFERRED", deferrable=True
+        ),
+        sa.PrimaryKeyConstraint("record_id", name=op.f("pk_document_piece")),
+    )
+    op.create_index(op.f("ix_document_piece_at"), "document_piece", ["at"], unique=False)
+    op.create_index(op.f("ix_document_piece_device_id_digest"), "document_piece", ["device_id", "digest"], unique=False)
     op.create_table(
         "verification_chain",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -486,6 +505,7 @@ def downgrade() -> None:
         "agent",
         "verify_ticket",
         "verification_chain",
+        "document_piece",
         "submission_document",
         "safety_permit",
         "qualification_submission",
