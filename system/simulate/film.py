@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -110,9 +111,12 @@ def make_films(folder: Path) -> None:
     Whoever comes while another makes them waits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         _make_films(folder)
+    finally:
+        os.close(held)
 
 
 def _make_films(folder: Path) -> None:
