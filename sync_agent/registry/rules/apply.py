@@ -16,11 +16,22 @@ from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.envelope import Record
-from sync_agent.contract.kinds import Attendance, Capture, Case, Chain, Health, Purpose, Request, Verification
+from sync_agent.contract.kinds import Attendance, Capture, Case, Chain, Health, Piece, Purpose, Request, Verification
 from sync_agent.contract.parts import Part
 from sync_agent.contract.receipts import Standing
 from sync_agent.contract.requests import RequestKind
-from sync_agent.registry.rules import cases, site_rows
+from sync_agent.registry.rules import (
+    agents_rows,
+    cases,
+    credit_rows,
+    documents_rows,
+    enterprises_rows,
+    licences_rows,
+    permits_rows,
+    projects_rows,
+    site_rows,
+    submissions_rows,
+)
 from sync_agent.registry.rules.decision import Decision, RuleBook
 from sync_agent.registry.rules.rows import Rows
 from sync_agent.registry.rules.work import Work
@@ -29,18 +40,26 @@ Handler = Callable[[Work], Decision]
 
 CAPTURES: Final[Mapping[Purpose, Handler]] = {
     Purpose.WORKER: site_rows.capture,
+    Purpose.LEGAL_REPRESENTATIVE: enterprises_rows.capture_legal_rep,
 }
 """Who decides about a card that was read for something."""
 
 VERIFICATIONS: Final[Mapping[Purpose, Handler]] = {
     Purpose.WORKER: site_rows.verify,
+    Purpose.LEGAL_REPRESENTATIVE: enterprises_rows.verify_legal_rep,
+    Purpose.SIGNING: enterprises_rows.sign,
 }
 """Who decides about a comparison that was made for something."""
 
-CHAIN: Final[Handler | None] = None
-"""Who decides about chains."""
-
-REQUESTS: Final[Mapping[RequestKind, Handler]] = {}
+REQUESTS: Final[Mapping[RequestKind, Handler]] = {
+    RequestKind.PROFILE: enterprises_rows.update_profile,
+    RequestKind.AGENT_CONTACT: agents_rows.edit_contact,
+    RequestKind.SUBMISSION: submissions_rows.submit,
+    RequestKind.QUALIFICATION: licences_rows.request,
+    RequestKind.SAFETY_PERMIT: permits_rows.add,
+    RequestKind.MAKEUP: projects_rows.make_up,
+    RequestKind.CREDIT: credit_rows.claim,
+}
 """Who decides about what an enterprise asks for."""
 
 
@@ -120,8 +139,10 @@ def _handler(record: Record) -> Handler:
             return site_rows.ask
         case Health():
             return site_rows.report
+        case Piece():
+            return documents_rows.piece
         case Chain():
-            handler, what = CHAIN, "chains"
+            return agents_rows.authorise
         case Request(about=about):
             handler, what = REQUESTS.get(about), f"requests about {about}"
         case facts:

@@ -45,12 +45,14 @@ class InOffice:
         id: of the term.
         person: the registry's reference.
         number: identity number.
+        authorised_at: when the chain ended that authorised them, by the device's clock.
         contact: None until it was given (S27, S39).
     """
 
     id: int
     person: int
     number: str
+    authorised_at: datetime
     contact: AgentContact | None = None
 
     def __repr__(self) -> str:

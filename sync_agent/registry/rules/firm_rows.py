@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Purpose, Request
@@ -19,6 +20,7 @@ from sync_agent.registry.tables import (
     EnterpriseProfile,
     Person,
     RecordRow,
+    VerificationChain,
     VerificationRow,
 )
 
@@ -29,19 +31,23 @@ def load(work: Work, uscc: str) -> Firm | None:
     What the same transaction changed before, and did not flush, is flushed.
     """
     row = work.rows.enterprise(uscc)
-    if row is None:
-        return None
-    work.session.flush()
-    frozen = work.session.scalars(select(Account.frozen_at).where(Account.uscc == uscc)).all()
+    return None if row is None else of(work.session, row)
+
+
+def of(session: Session, row: Enterprise) -> Firm:
+    """Return the enterprise of a locked row, as it is now."""
+    uscc = row.uscc
+    session.flush()
+    frozen = session.scalars(select(Account.frozen_at).where(Account.uscc == uscc)).all()
     return Firm(
         uscc=row.uscc,
         name=row.name,
         region=row.region,
-        legal_rep=_representative(work, row),
+        legal_rep=_representative(session, row),
         division=row.division,
         profile=row.profile,
-        content=_content(work, row),
-        agent=_in_office(work, uscc),
+        content=_content(session, row),
+        agent=_in_office(session, uscc),
         activity_kinds=frozenset(row.activity_kinds),
         filed=row.filing_complete_at,
         is_frozen=row.frozen_at is not None or (len(frozen) > 0 and all(frozen)),
@@ -75,25 +81,26 @@ def signature(work: Work) -> Signature | None:
     )
 
 
-def _representative(work: Work, row: Enterprise) -> Representative:
-    person = None if row.legal_rep_person_id is None else work.session.get_one(Person, row.legal_rep_person_id)
+def _representative(session: Session, row: Enterprise) -> Representative:
+    person = None if row.legal_rep_person_id is None else session.get_one(Person, row.legal_rep_person_id)
     if person is None:
         return Representative(row.legal_rep_status, fails=row.legal_rep_fails)
     return Representative(row.legal_rep_status, person.id, person.number, person.name, row.legal_rep_fails)
 
 
-def _content(work: Work, row: Enterprise) -> ProfileUpdate | None:
+def _content(session: Session, row: Enterprise) -> ProfileUpdate | None:
     if not row.profile:
         return None
-    profile = work.session.get_one(EnterpriseProfile, (row.uscc, row.profile))
+    profile = session.get_one(EnterpriseProfile, (row.uscc, row.profile))
     return ProfileUpdate.model_validate_json(profile.content)
 
 
-def _in_office(work: Work, uscc: str) -> InOffice | None:
-    asked = select(AgentRow, Person.number).join(Person, Person.id == AgentRow.person_id)
-    found = work.session.execute(asked.where(AgentRow.uscc == uscc, AgentRow.status == AgentStatus.ACTIVE)).first()
+def _in_office(session: Session, uscc: str) -> InOffice | None:
+    asked = select(AgentRow, Person.number, VerificationChain.at)
+    asked = asked.join(Person, Person.id == AgentRow.person_id).join(VerificationChain, VerificationChain.id == AgentRow.chain_id)
+    found = session.execute(asked.where(AgentRow.uscc == uscc, AgentRow.status == AgentStatus.ACTIVE)).first()
     if found is None:
         return None
-    row, number = found.tuple()
+    row, number, at = found
     contact = None if row.contact is None else AgentContact.model_validate_json(row.contact)
-    return InOffice(row.id, row.person_id, number, contact)
+    return InOffice(row.id, row.person_id, number, at, contact)

@@ -41,6 +41,7 @@ class Enterprise(Base):
     region: Mapped[Region] = mapped_column(words(Region), doc="By S17, or by staff.")
     region_reason: Mapped[str] = mapped_column(String(200), default="", doc="Why staff set it otherwise; empty: by the rule.")
     legal_rep_person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), doc="None while nobody knows.")
+    legal_rep_is_named: Mapped[bool] = mapped_column(default=False, doc="By an upstream system; otherwise by their card alone.")
     legal_rep_status: Mapped[LegalRepStatus] = mapped_column(words(LegalRepStatus), default=LegalRepStatus.NOT_CAPTURED)
     legal_rep_fails: Mapped[int] = mapped_column(default=0, doc="Failed comparisons since it was captured.")
     legal_rep_at: Mapped[datetime | None] = mapped_column(doc="Since when that status holds.")

@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("region", sa.String(length=32), nullable=False),
         sa.Column("region_reason", sa.String(length=200), nullable=False),
         sa.Column("legal_rep_person_id", ID, nullable=True),
+        sa.Column("legal_rep_is_named", sa.Boolean(), nullable=False),
         sa.Column("legal_rep_status", sa.String(length=32), nullable=False),
         sa.Column("legal_rep_fails", sa.Integer(), nullable=False),
         sa.Column("legal_rep_at", UTC, nullable=True),
