@@ -29,10 +29,11 @@ from sync_agent.ingest.postman import Postman
 from sync_agent.ingest.sessions import Sessions
 from sync_agent.ingest.stream import Ingest
 from sync_agent.ingest.verifiers import Verifiers
+from sync_agent.registry import qualifications, scanning
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
 from sync_agent.registry.protect import vault_at
-from sync_agent.registry.rules import RuleBook
+from sync_agent.registry.rules import RuleBook, documents_rows, permits_rows
 from sync_agent.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,12 @@ REVOCATIONS_S: Final = 60.0
 
 TRUST_S: Final = 10.0
 """Between two looks at which connected devices lack the newest trust list, seconds."""
+
+PERMITS_S: Final = 3600.0
+"""Between two looks at which safety permits come to their end, seconds: the day begins at no fixed hour of ours."""
+
+SCAN_S: Final = 60.0
+"""Between two looks for documents that the virus check has not seen, seconds."""
 
 DATA_KEY: Final = "data.key"
 """File below the folder of keys; whoever loses it cannot read who the people in the registry are."""
@@ -159,12 +166,33 @@ def judge(settings: Settings, agent: str) -> Iterator[Judge]:
         )
 
 
+def registry_duties(at: Office) -> list[Duty]:
+    """Return what the registry does by itself: warn of permits that end (S43), check documents, forget pieces of them."""
+    settings, zone = at.settings.documents, RuleBook.of(at.settings.rules).zone
+
+    def warn() -> None:
+        with at.database.write() as session:
+            permits_rows.warn(session, zone, now())
+
+    def clear_out() -> None:
+        with at.database.write() as session:
+            documents_rows.clear_out(session, now())
+
+    return [
+        Duty("permits", PERMITS_S, warn),
+        Duty("virus check", SCAN_S, lambda: scanning.scan(at.database, settings.scanner, settings.scan_s, now())),
+        Duty("document pieces", DAY_S, clear_out),
+    ]
+
+
 @contextmanager
 def ingest(at: Office) -> Iterator[Ingest]:
     """Take records from the broker for the block."""
     settings, files = at.settings, at.authority.files
     tenant = Tenant(settings.tenant)
     at.authority.certify_sessions(now())
+    with at.database.write() as session:
+        qualifications.load(session)
     access = BrokerAccess(
         host=settings.broker.host,
         port=settings.broker.port,
@@ -187,6 +215,7 @@ def ingest(at: Office) -> Iterator[Ingest]:
         with on_duty(
             [
                 Duty("upkeep", DAY_S, lambda: renew_own(at)),
+                *registry_duties(at),
                 Duty("quarantine", DAY_S, lambda: quarantine.clear_out(at.database, settings.fleet.quarantine_days, now())),
                 Duty("revocations", REVOCATIONS_S, lambda: keep_up_revocations(at)),
                 Duty("trust lists", TRUST_S, teller.round),

@@ -135,6 +135,19 @@ class RuleSettings(Group):
         return zone
 
 
+class DocumentSettings(Group):
+    """The documents that enterprises hand in."""
+
+    scanner: Annotated[tuple[str, ...], Field(max_length=20)] = Field(
+        (),
+        description="Virus check: a program with its arguments. It reads a document on standard input and ends with 0 where that "
+        'is clean, 1 where it is infected, for instance ["clamdscan", "--no-summary", "-"]. Empty: none; each document says so.',
+    )
+    scan_s: Annotated[float, Field(gt=0, le=600)] = Field(
+        30.0, description="The check of one document may take so long, seconds."
+    )
+
+
 class WebSettings(Group):
     """The staff page."""
 
@@ -166,6 +179,7 @@ class Settings(Group):
     broker: BrokerSettings = BrokerSettings()
     fleet: FleetSettings = FleetSettings()
     rules: RuleSettings = RuleSettings()
+    documents: DocumentSettings = DocumentSettings()
     web: WebSettings = WebSettings()
     door: DoorSettings = DoorSettings()
 

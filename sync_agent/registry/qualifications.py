@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from sync_agent.registry.database import insert_absent
 from sync_agent.registry.tables import QualificationLine
 
 FILE: Final = Path(__file__).with_name("qualifications.csv")
@@ -57,14 +58,7 @@ def load(session: Session) -> None:
     for entry in entries():
         row = known.get((entry.line, entry.grade))
         if row is None:
-            session.add(
-                QualificationLine(
-                    line=entry.line,
-                    grade=entry.grade,
-                    family=entry.family,
-                    valid_from=entry.valid_from,
-                    valid_until=entry.valid_until,
-                )
-            )
+            key = {"line": entry.line, "grade": entry.grade, "family": entry.family}
+            insert_absent(session, QualificationLine, {**key, "valid_from": entry.valid_from, "valid_until": entry.valid_until})
         else:
             row.family, row.valid_from, row.valid_until = entry.family, entry.valid_from, entry.valid_until
