@@ -141,7 +141,7 @@ class Firms:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.now = NOW
+        self.begun = self.now = NOW
 
     def admit(self, uscc: str = AWAY, **other: object) -> Admission:
         """Let the portal assert an account."""
