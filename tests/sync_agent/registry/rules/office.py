@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import Piece, PieceBytes, Purpose, Request
@@ -70,7 +74,7 @@ class Office:
         mobile: str = "13900000000",
     ) -> None:
         self.world = world
-        self._now = NOW
+        self._session: Session | None = None
         with world.database.write() as session:
             qualifications.load(session)
             people = [Person(number=PEOPLE[who].number, name=PEOPLE[who].name, created_at=NOW) for who in (HEAD, AGENT)]
@@ -161,8 +165,17 @@ class Office:
     def _happens(self, facts: Facts, personal: Part | None, at: datetime) -> tuple[str, Applied]:
         record, message = self.world.record(facts, personal, at)
         assert record.personal(REGISTRY) is not None
+        if self._session is not None:
+            return record.event.id, self.world.enter(self._session, record, message, at)
         with self.world.database.write() as session:
             return record.event.id, self.world.enter(session, record, message, at)
+
+    @contextmanager
+    def all_in(self, session: Session) -> Iterator[None]:
+        """Have everything judged in one transaction for the block."""
+        self._session = session
+        yield
+        self._session = None
 
 
 def codes(applied: Applied) -> set[Code]:
