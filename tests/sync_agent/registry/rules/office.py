@@ -144,6 +144,19 @@ class Office:
         about: str | None = None,
     ) -> Applied:
         """Have somebody sign for the enterprise and ask for something."""
+        facts, sealed = self.request(body, *attachments, who=who, proof=proof, at=at, about=about)
+        return self._happens(facts, sealed, at)[1]
+
+    def request(
+        self,
+        body: Body,
+        *attachments: Attachment,
+        who: str = HEAD,
+        proof: str | None = None,
+        at: datetime = NOW + timedelta(minutes=2),
+        about: str | None = None,
+    ) -> tuple[Request, RequestBody]:
+        """Return what somebody asks who has proven who they are."""
         proof = proof or self.proves(who, at=at - timedelta(minutes=1))
         signed_by = Signatory.LEGAL_REPRESENTATIVE if who == HEAD else Signatory.AGENT
         sealed = RequestBody(signed_by=signed_by, signatory_number=PEOPLE[who].number, body=body)
@@ -154,7 +167,7 @@ class Office:
             "verification": proof,
             "attachments": attachments,
         }
-        return self._happens(Request.model_validate(values), sealed, at)[1]
+        return Request.model_validate(values), sealed
 
     def asks_with_picture(self, body: Body, role: str = "evidence") -> Applied:
         """Ask, with a document that came whole."""
