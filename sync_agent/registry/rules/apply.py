@@ -28,6 +28,7 @@ from sync_agent.registry.rules import (
     enterprises_rows,
     licences_rows,
     permits_rows,
+    personnel_rows,
     projects_rows,
     site_rows,
     submissions_rows,
@@ -41,12 +42,14 @@ Handler = Callable[[Work], Decision]
 CAPTURES: Final[Mapping[Purpose, Handler]] = {
     Purpose.WORKER: site_rows.capture,
     Purpose.LEGAL_REPRESENTATIVE: enterprises_rows.capture_legal_rep,
+    Purpose.PERSONNEL: personnel_rows.capture,
 }
 """Who decides about a card that was read for something."""
 
 VERIFICATIONS: Final[Mapping[Purpose, Handler]] = {
     Purpose.WORKER: site_rows.verify,
     Purpose.LEGAL_REPRESENTATIVE: enterprises_rows.verify_legal_rep,
+    Purpose.PERSONNEL: personnel_rows.verify,
     Purpose.SIGNING: enterprises_rows.sign,
 }
 """Who decides about a comparison that was made for something."""
@@ -54,6 +57,7 @@ VERIFICATIONS: Final[Mapping[Purpose, Handler]] = {
 REQUESTS: Final[Mapping[RequestKind, Handler]] = {
     RequestKind.PROFILE: enterprises_rows.update_profile,
     RequestKind.AGENT_CONTACT: agents_rows.edit_contact,
+    RequestKind.PERSON: personnel_rows.add,
     RequestKind.SUBMISSION: submissions_rows.submit,
     RequestKind.QUALIFICATION: licences_rows.request,
     RequestKind.SAFETY_PERMIT: permits_rows.add,

@@ -35,7 +35,7 @@ class Employment(Base):
     in_library_at: Mapped[datetime | None] = mapped_column(Utc)
     work_type: Mapped[str] = mapped_column(String(4), default="", doc="domain.md 10.4.")
     fails: Mapped[int] = mapped_column(default=0, doc="Failed comparisons since the card was read.")
-    seen_at: Mapped[datetime] = mapped_column(doc="When its source named it last.")
+    seen_at: Mapped[datetime] = mapped_column(doc="Of when the last word of its source about it is.")
     changed_at: Mapped[datetime]
 
 

@@ -11,11 +11,13 @@ from sync_agent.contract.codes import Code
 from sync_agent.contract.kinds import KINDS, Cause, Direction, Liveness, LivenessCheck, Outcome, PartState, Scoring
 from sync_agent.contract.receipts import Standing
 from sync_agent.fleet.presence import Presence
+from sync_agent.registry.tables import AbnormalCode
 from sync_agent.web import words
 from sync_agent.web.board import Answer
 from sync_agent.web.words import Language
 
 ENUMERATIONS: dict[str, type[StrEnum]] = {
+    "abnormal": AbnormalCode,  # S50: each code has words
     "answer": Answer,
     "answer-hint": Answer,
     "cause": Cause,
