@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sync_agent.contract.requests import SubmissionEntry
-from sync_agent.registry.rules import applications, applications_rows, permits_rows, requests_rows
+from sync_agent.registry.rules import applications, applications_rows, library, library_rows, permits_rows, requests_rows
 from sync_agent.registry.rules import submissions as rule
 from sync_agent.registry.rules.applications import Ruling
 from sync_agent.registry.rules.decision import Change, Decision
@@ -80,7 +80,13 @@ def _situation(work: Work, asked: Asked[SubmissionEntry]) -> Situation:
     same = select(Submission.id).where(
         Submission.uscc == uscc, Submission.line == entry.line, Submission.state.in_(applications.UNDER_WAY)
     )
+    who = work.rows.person(entry.technical_lead)
+    posts = () if who is None else library_rows.posts(work.session, uscc, who.id, work.now, work.book.zone)
+    people = library_rows.people(work.session, uscc, work.now, work.book.zone)
+    wanted = library_rows.requirements(work.session, entry.line, entry.grade)
     return Situation(
+        people=library.gaps(wanted, people, work.on),
+        lead=library.technical_lead_fault(posts, work.on),
         line=line_of(work.session, entry.line, entry.grade, work.on),
         has_permit=permits_rows.in_effect(work.session, uscc, work.on) is not None,
         has_open=work.session.scalar(same.limit(1)) is not None,
