@@ -33,7 +33,7 @@ from sync_agent.registry import qualifications, scanning
 from sync_agent.registry.database import Database
 from sync_agent.registry.migrations import migrate
 from sync_agent.registry.protect import vault_at
-from sync_agent.registry.rules import RuleBook, documents_rows, permits_rows
+from sync_agent.registry.rules import RuleBook, documents_rows, flags_rows, locks_rows, permits_rows
 from sync_agent.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,9 @@ TRUST_S: Final = 10.0
 
 PERMITS_S: Final = 3600.0
 """Between two looks at which safety permits come to their end, seconds: the day begins at no fixed hour of ours."""
+
+LOCKS_S: Final = 60.0
+"""Between two looks at which bid locks ended, seconds. Who asks in between is told by the day that stands in the lock."""
 
 SCAN_S: Final = 60.0
 """Between two looks for documents that the virus check has not seen, seconds."""
@@ -167,7 +170,11 @@ def judge(settings: Settings, agent: str) -> Iterator[Judge]:
 
 
 def registry_duties(at: Office) -> list[Duty]:
-    """Return what the registry does by itself: warn of permits that end (S43), check documents, forget pieces of them."""
+    """Return what the registry does by itself: warn of permits that end (S43), check documents, forget pieces of them.
+
+    It also ends bid locks (S54) and finds out who must be retrained (12.3). When something is due stands in the tables, and each
+    duty looks for it there at the start, so a restart loses nothing.
+    """
     settings, zone = at.settings.documents, RuleBook.of(at.settings.rules).zone
 
     def warn() -> None:
@@ -178,8 +185,18 @@ def registry_duties(at: Office) -> list[Duty]:
         with at.database.write() as session:
             documents_rows.clear_out(session, now())
 
+    def release_due() -> None:
+        with at.database.write() as session:
+            locks_rows.release_due(session, now(), zone)
+
+    def flag_lapsed() -> None:
+        with at.database.write() as session:
+            flags_rows.flag_lapsed(session, now(), zone)
+
     return [
         Duty("permits", PERMITS_S, warn),
+        Duty("bid locks", LOCKS_S, release_due),
+        Duty("retraining", DAY_S, flag_lapsed),
         Duty("virus check", SCAN_S, lambda: scanning.scan(at.database, settings.scanner, settings.scan_s, now())),
         Duty("document pieces", DAY_S, clear_out),
     ]
