@@ -145,6 +145,17 @@ class People(RuleBasedStateMachine):
             assert (applied.code is Code.NOT_VERIFIED) is (one.fails < 3)
             assert (applied.case_number is not None) is (one.fails >= 3)
 
+    @rule(who=st.sampled_from(WHO), is_match=st.booleans(), tries=st.integers(1, 3))
+    def somebody_visits(self, who: str, is_match: bool, tries: int) -> None:
+        """Card, then face, as at a kiosk: what happens most."""
+        if not self.people[who].is_there:
+            if who == "chen":
+                self.chen_is_reported_or_not(is_named=True)
+            else:
+                self.wang_is_added()
+        self.a_card_is_read(who)
+        self.a_face_is_compared(who, is_other=False, is_match=is_match, tries=tries)
+
     @rule(who=st.sampled_from(WHO))
     def somebody_leaves(self, who: str) -> None:
         one = self.people[who]
@@ -276,7 +287,7 @@ class Locks(RuleBasedStateMachine):
         self.database.close()
 
 
-_FEW: Final = settings(max_examples=12, stateful_step_count=15, deadline=None)
+_FEW: Final = settings(max_examples=15, stateful_step_count=15, deadline=None)
 TestPeople = People.TestCase
 TestPeople.settings = _FEW
 TestLocks = Locks.TestCase
