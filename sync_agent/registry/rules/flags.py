@@ -64,8 +64,3 @@ def year_before(on: date) -> date:
         return on.replace(year=on.year - 1)
     except ValueError:
         return on.replace(year=on.year - 1, day=28)
-
-
-def is_retraining_due(last: date, on: date) -> bool:
-    """12.3: say whether somebody of whom the last data are of `last` must be retrained before working on `on`."""
-    return last <= year_before(on)
